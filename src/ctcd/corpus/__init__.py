@@ -1,0 +1,1 @@
+"""From text sources to documents, tokens and shards."""

@@ -1,0 +1,200 @@
+"""Reading documents from text files, JSON lines and Parquet: which files, whether they can be read, what they hold."""
+
+import codecs
+import glob
+import gzip
+import hashlib
+import json
+import os
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+import pyarrow
+import pyarrow.parquet
+
+from ctcd.corpus.paragraphs import cut_documents, documents_of_rows, join_wrapped_lines
+from ctcd.errors import InputError
+
+_FORMATS = {".txt": "text", ".md": "text", ".jsonl": "JSON lines", ".json": "JSON lines", ".parquet": "Parquet"}
+_SUFFIXES = ".txt, .md, .jsonl, .json (each also with .gz) or .parquet"
+_COMPANIONS = ("readme", "license", "licence", "changelog", "citation")  # not data where they lie beside data
+_ROWS_PER_BATCH = 64
+_LONGEST_LINE = 1_000_000  # characters of a text file's line that are read at once
+_IDENTIFIED_BYTES = 1 << 18  # of each end of a file
+
+
+def find_files(source: str) -> list[Path]:
+    """Files of a folder (with its subfolders), of a glob or the one file named, in a fixed order, all of one format.
+
+    Hidden files and files of other formats are passed over; so are readme and licence files beside data.
+
+    Raises:
+        InputError: if there are none, or if they are of several formats.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        candidates = [file for file in path.rglob("*") if not _is_hidden(file.relative_to(path)) and file.is_file()]
+    elif path.exists():
+        candidates = [path]
+    elif glob.has_magic(source):
+        candidates = [Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file()]
+    else:
+        raise InputError(
+            f"Documents not found: {source} does not exist; give a folder, a file, a glob, hub:owner/name or "
+            "installed-packages."
+        )
+    files = sorted((file for file in candidates if _format(file)), key=lambda file: file.as_posix())
+    if len({_format(file) for file in files}) > 1:
+        files = [file for file in files if not file.name.lower().startswith(_COMPANIONS)]
+    if not files:
+        raise InputError(f"No documents in {source}: expected files that end in {_SUFFIXES}.")
+    formats = Counter(_format(file) for file in files)
+    if len(formats) > 1:
+        found = " and ".join(f"{count} of {name}" for name, count in sorted(formats.items()))
+        raise InputError(f"{source} mixes formats ({found} files): name one of them, for example {source}/**/*.txt.")
+    return files
+
+
+def check_file(path: Path, text_column: str) -> None:
+    """Check what is cheap to check: that `path` can be opened, and a table's text column.
+
+    Raises:
+        InputError: see `read_file`.
+    """
+    if _format(path) == "Parquet":
+        _open_parquet(path, text_column).close()
+    elif _format(path) == "JSON lines":
+        next(_rows_of_json_lines(path, text_column), None)
+    else:
+        _open_text(path).close()
+
+
+def read_file(path: Path, text_column: str) -> Iterator[str]:
+    """Texts of the documents in `path`, read as they are asked for.
+
+    Raises:
+        InputError: if the file cannot be read, is not UTF-8, or a row has no text in `text_column`.
+    """
+    if _format(path) == "text":
+        return cut_documents(join_wrapped_lines(_lines(path)))
+    rows = _rows_of_parquet if _format(path) == "Parquet" else _rows_of_json_lines
+    return documents_of_rows(rows(path, text_column))
+
+
+def identify_files(files: list[Path]) -> str:
+    """Hash of names, sizes and both ends of the files; where the files lie and when they were written has no part."""
+    root = os.path.commonpath([file.parent for file in files])
+    identity = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        identity.update(f"{Path(os.path.relpath(file, root)).as_posix()}\0{size}\0".encode())
+        with file.open("rb") as stream:
+            identity.update(stream.read(_IDENTIFIED_BYTES))
+            stream.seek(max(_IDENTIFIED_BYTES, size - _IDENTIFIED_BYTES))
+            identity.update(stream.read())
+    return identity.hexdigest()[:16]
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _format(path: Path) -> str | None:
+    name = path.name.lower().removesuffix(".gz")
+    format_name = _FORMATS.get(Path(name).suffix)
+    return None if format_name == "Parquet" and path.name.lower().endswith(".gz") else format_name
+
+
+def _open_text(path: Path) -> TextIO:
+    try:
+        if path.name.lower().endswith(".gz"):
+            return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig"))
+        return path.open(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def _lines(path: Path, longest: int = _LONGEST_LINE) -> Iterator[str]:
+    """Lines of a UTF-8 file; what is longer than `longest` characters comes in pieces, -1 for never."""
+    try:
+        with _open_text(path) as stream:
+            while line := stream.readline(longest):
+                yield line
+    except UnicodeDecodeError as error:
+        offset = _first_invalid_byte(path)
+        raise InputError(f"{path} is not UTF-8 text (byte {offset:,}): save it as UTF-8 and run again.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"Cannot read {path}: {error}.") from error
+
+
+def _first_invalid_byte(path: Path) -> int:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    position = 0
+    opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
+    with opener(path, "rb") as stream:
+        while True:
+            block = stream.read(1 << 20)
+            pending = len(decoder.getstate()[0])
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                return position - pending + error.start
+            if not block:
+                return position
+            position += len(block)
+
+
+def _rows_of_json_lines(path: Path, text_column: str) -> Iterator[str]:
+    for number, line in enumerate(_lines(path, -1), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number} is not JSON ({error}): put one object on each line.") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{path}, line {number} is not a JSON object: put one object on each line.")
+        if text_column not in row:
+            raise InputError(
+                f'{path}, line {number} has no "{text_column}" (it has {", ".join(row)}): set text_column to one of them.'
+            )
+        text = row[text_column]
+        if not isinstance(text, str | None):
+            raise InputError(f'{path}, line {number}: "{text_column}" holds {type(text).__name__}, not text.')
+        yield text or ""
+
+
+def _open_parquet(path: Path, text_column: str) -> Any:
+    try:
+        # Without the large read-ahead of pre_buffer memory stays small however large the row groups are.
+        file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"Cannot read {path} as Parquet ({_first_line(error)}): replace or remove it.") from error
+    schema = file.schema_arrow
+    if text_column not in schema.names:
+        names = ", ".join(schema.names)
+        raise InputError(f'{path} has no column "{text_column}" (it has {names}): set text_column to one of them.')
+    kind = schema.field(text_column).type
+    kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+    if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
+        raise InputError(f'{path}: column "{text_column}" holds {kind}, not text: set text_column to another one.')
+    return file
+
+
+def _rows_of_parquet(path: Path, text_column: str) -> Iterator[str]:
+    try:
+        with _open_parquet(path, text_column) as file:
+            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=[text_column]):
+                for text in batch.column(0).to_pylist():
+                    yield text or ""
+    except UnicodeDecodeError as error:
+        raise InputError(f'{path}: column "{text_column}" holds text that is not UTF-8: write it anew.') from error
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"Cannot read {path} as Parquet ({_first_line(error)}): replace or remove it.") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -1,0 +1,167 @@
+"""Packed sequences on disk: Arrow files that are memory-mapped, with their fingerprint beside them.
+
+A shards folder holds `train-00000.arrow`, `heldout-00000.arrow`, ... (one column, `input_ids`, a fixed-size list of
+unsigned integers; `datasets.Dataset.from_file` opens each) and `metadata.json`.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from ctcd.errors import InputError
+
+METADATA = "metadata.json"
+ROWS_PER_BATCH = 4096
+SHARD_BYTES = 128 << 20
+
+
+class ShardWriter:
+    """Cuts one split's stream of tokens into sequences `[CLS] ... [SEP]` without padding and writes them.
+
+    Memory stays constant: at most a batch of rows waits. What is left at the end and fills no sequence is dropped.
+    """
+
+    def __init__(self, folder: Path, split: str, sequence_length: int, first: int, last: int, vocabulary: int) -> None:
+        """Start a split.
+
+        Args:
+            folder: where the Arrow files go.
+            split: their name.
+            sequence_length: tokens per sequence, the first and the last special token included.
+            first: id put at the start of every sequence.
+            last: id put at the end of every sequence.
+            vocabulary: number of ids; up to 65,536 they are stored in 16 bits.
+        """
+        self._folder, self._split, self._length, self._first, self._last = folder, split, sequence_length, first, last
+        self.dtype = np.uint16 if vocabulary <= 1 << 16 else np.uint32
+        self._schema = pa.schema([("input_ids", pa.list_(pa.from_numpy_dtype(self.dtype), sequence_length))])
+        self._waiting: list[np.ndarray] = []
+        self._waiting_tokens = 0
+        self._stream: pa.ipc.RecordBatchStreamWriter | None = None
+        self._shards = self._bytes = 0
+        self.sequences = 0
+        self.digest = hashlib.sha256()
+
+    def __enter__(self) -> Self:
+        """Nothing to open yet: a split without a full sequence has no file."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Write what waits and close the last file."""
+        if kind is None:
+            self._write_full_sequences()
+        self._close_shard()
+
+    def add(self, token_ids: np.ndarray) -> None:
+        """Take the next tokens of the split, in the writer's `dtype`."""
+        self._waiting.append(token_ids)
+        self._waiting_tokens += len(token_ids)
+        if self._waiting_tokens >= ROWS_PER_BATCH * self._length:
+            self._write_full_sequences()
+
+    def _write_full_sequences(self) -> None:
+        content = self._length - 2
+        tokens = np.concatenate(self._waiting) if self._waiting else np.empty(0, self.dtype)
+        rows = len(tokens) // content
+        self._waiting, self._waiting_tokens = [tokens[rows * content :]], len(tokens) - rows * content
+        if not rows:
+            return
+        block = np.empty((rows, self._length), self.dtype)
+        block[:, 0], block[:, -1] = self._first, self._last
+        block[:, 1:-1] = tokens[: rows * content].reshape(rows, content)
+        self.sequences += rows
+        self.digest.update(block.tobytes())
+        self._write(block)
+
+    def _write(self, block: np.ndarray) -> None:
+        if self._stream is None:
+            path = self._folder / f"{self._split}-{self._shards:05d}.arrow"
+            self._stream = pa.ipc.new_stream(str(path), self._schema)
+            self._shards, self._bytes = self._shards + 1, 0
+        column = pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), self._length)
+        self._stream.write_batch(pa.record_batch([column], schema=self._schema))
+        self._bytes += block.nbytes
+        if self._bytes >= SHARD_BYTES:
+            self._close_shard()
+
+    def _close_shard(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Rows of token ids in memory-mapped files: (sequences, length)."""
+
+    blocks: list[np.ndarray]
+    starts: np.ndarray
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def rows(self, indices: np.ndarray) -> np.ndarray:
+        """The rows with the given indices, as 64-bit integers: (indices, length)."""
+        blocks = np.searchsorted(self.starts, indices, side="right") - 1
+        rows = [self.blocks[block][index - self.starts[block]] for block, index in zip(blocks, indices, strict=True)]
+        return np.stack(rows).astype(np.int64)
+
+
+class Shards:
+    """A shards folder, opened for reading."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open a folder.
+
+        Raises:
+            InputError: if it is no shards folder.
+        """
+        self.folder = folder
+        path = folder / METADATA
+        if not path.is_file():
+            raise InputError(f"'{folder}' holds no tokenized shards: run `kedro run --pipelines=corpus` first.")
+        self.metadata: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+
+    @property
+    def sequence_length(self) -> int:
+        """Tokens per sequence, special tokens included."""
+        return self.metadata["sequence_length"]
+
+    def files(self, split: str) -> list[Path]:
+        """The Arrow files of a split, in order."""
+        return sorted(self.folder.glob(f"{split}-*.arrow"))
+
+    def sequences(self, split: str) -> Sequences:
+        """All sequences of a split, memory-mapped.
+
+        Raises:
+            InputError: if the split has no sequence.
+        """
+        blocks = [block for path in self.files(split) for block in _memory_map(path, self.sequence_length)]
+        if not blocks:
+            raise InputError(f"The shards in '{self.folder}' have no {split} sequence: prepare a longer corpus.")
+        return Sequences(blocks, np.cumsum([0, *map(len, blocks)]))
+
+    def check_tokenizer(self, identity: str) -> None:
+        """Refuse a tokenizer that did not make these shards.
+
+        Raises:
+            InputError: if the hashes differ.
+        """
+        if identity != self.metadata["tokenizer_hash"]:
+            raise InputError(
+                f"The shards in '{self.folder}' were made with another tokenizer (hash "
+                f"{self.metadata['tokenizer_hash']}, not {identity}): run `kedro run --pipelines=corpus` again."
+            )
+
+
+def _memory_map(path: Path, length: int) -> list[np.ndarray]:
+    table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
+    chunks = table.column("input_ids").chunks
+    return [chunk.flatten().to_numpy(zero_copy_only=True).reshape(-1, length) for chunk in chunks]

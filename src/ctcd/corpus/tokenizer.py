@@ -1,0 +1,128 @@
+"""A WordPiece tokenizer, trained on the corpus or loaded."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordPiece
+from tokenizers.trainers import WordPieceTrainer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from ctcd.errors import InputError
+from ctcd.parameters import TokenizerParameters
+
+SPECIAL_TOKENS = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
+# Characters kept in the vocabulary, most frequent first; a corpus has a long tail of rare symbols.
+ALPHABET_SIZE = 1000
+
+
+def train_tokenizer(texts: Iterable[str], settings: TokenizerParameters) -> PreTrainedTokenizerFast:
+    """Train BERT's kind of WordPiece on the first `training_characters` of some texts.
+
+    The same texts give the same vocabulary, byte for byte. The library's trainer alone does not: it numbers the
+    pieces of its alphabet in the order of a hash map and breaks ties between merges by these numbers. So the alphabet
+    is counted here and handed over in a fixed order.
+
+    Raises:
+        InputError: if there is no text, or too little for the vocabulary.
+    """
+    sample = list(_limit(texts, settings.training_characters))
+    if not any(text.strip() for text in sample):
+        raise InputError("The corpus has no text to train a tokenizer on: check the documents' source.")
+    normalizer = normalizers.BertNormalizer(lowercase=settings.lowercase)
+    alphabet = _alphabet(map(normalizer.normalize_str, sample), settings)
+
+    trainer = WordPieceTrainer(
+        vocab_size=settings.vocabulary_size,
+        min_frequency=settings.minimum_frequency,
+        special_tokens=[*SPECIAL_TOKENS.values(), *alphabet],
+        limit_alphabet=0,
+        initial_alphabet=[],
+        continuing_subword_prefix="##",
+        show_progress=False,
+    )
+    learner = Tokenizer(WordPiece(unk_token="[UNK]"))
+    learner.normalizer = normalizer
+    learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    learner.train_from_iterator(sample, trainer)
+    vocabulary = {piece: number for piece, number in learner.get_vocab().items() if number < settings.vocabulary_size}
+    return _bert_tokenizer(vocabulary, settings.lowercase)
+
+
+def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+    """Load a tokenizer from a folder or a hub name.
+
+    Raises:
+        InputError: if there is none, or it lacks the special tokens that masked-language modelling needs.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(source))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"No tokenizer can be loaded from '{source}': give a folder with tokenizer.json or a hub name."
+        ) from error
+    # Folders without a special_tokens_map (BERT's original files) have the tokens in the vocabulary alone.
+    vocabulary = tokenizer.get_vocab()
+    absent = {name: token for name, token in SPECIAL_TOKENS.items() if getattr(tokenizer, name) is None}
+    tokenizer.add_special_tokens({name: token for name, token in absent.items() if token in vocabulary})
+    missing = [name for name, token in absent.items() if token not in vocabulary]
+    if missing:
+        raise InputError(f"The tokenizer in '{source}' has no {', '.join(missing)}: masked-language modelling needs it.")
+    return tokenizer
+
+
+def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Identity of what a tokenizer does to text: vocabulary and normalisation, not its file's formatting."""
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    content = {"vocabulary": sorted(tokenizer.get_vocab().items()), "normalizer": backend["normalizer"]}
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _limit(texts: Iterable[str], characters: int) -> Iterator[str]:
+    for text in texts:
+        if characters <= 0:
+            return
+        yield text[:characters]
+        characters -= len(text)
+
+
+def _alphabet(texts: Iterable[str], settings: TokenizerParameters) -> list[str]:
+    """The corpus's characters, and the same as continuations of a word, in a fixed order."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
+    characters = [
+        character
+        for character, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        if not character.isspace() and count >= settings.minimum_frequency
+    ][:ALPHABET_SIZE]
+    continuations = [f"##{character}" for character in characters if character.isalnum()]
+    if len(SPECIAL_TOKENS) + len(characters) + len(continuations) > settings.vocabulary_size:
+        raise InputError(
+            f"A vocabulary of {settings.vocabulary_size} has no room for the corpus's {len(characters)} characters: "
+            "raise corpus.tokenizer.vocabulary_size or corpus.tokenizer.minimum_frequency."
+        )
+    return sorted(characters) + sorted(continuations)
+
+
+def _bert_tokenizer(vocabulary: dict[str, int], lowercase: bool) -> PreTrainedTokenizerFast:
+    """BERT's tokenizer over a vocabulary, as a standard Hugging Face tokenizer."""
+    backend = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **SPECIAL_TOKENS)

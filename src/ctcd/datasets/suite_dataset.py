@@ -1,0 +1,40 @@
+"""A suite of tasks in the catalog."""
+
+from pathlib import Path
+from typing import Any
+
+from ctcd.datasets.folder_dataset import FolderDataset
+
+
+class SuiteDataset(FolderDataset):
+    """A folder of tasks, `<task>/<split>.parquet`.
+
+    Loads to `ctcd.evaluation.suite.Suite`, which reads a task only when it is asked for; so a folder that is not there
+    hurts nobody who does not use it. What is saved is a dictionary task -> split -> pandas table:
+
+    ```yaml
+    probes:
+      type: ctcd.datasets.suite_dataset.SuiteDataset
+      filepath: data/05_model_input/probes
+      versioned: true
+
+    glue:
+      type: ctcd.datasets.suite_dataset.SuiteDataset
+      filepath: ${runtime_params:data_root, data/01_raw}/glue
+    ```
+    """
+
+    def _is_complete(self, folder: str) -> bool:
+        return Path(folder).is_dir()
+
+    def _write(self, folder: Path, data: dict[str, dict[str, Any]]) -> None:
+        for task, splits in data.items():
+            (folder / task).mkdir()
+            for split, frame in splits.items():
+                frame.to_parquet(folder / task / f"{split}.parquet", index=False)
+
+    def load(self) -> Any:
+        """Point a suite at the folder; nothing is read yet."""
+        from ctcd.evaluation.suite import Suite
+
+        return Suite(Path(self._get_load_path()))

@@ -1,0 +1,1 @@
+"""Tasks, metrics, probes, and fine-tuning of encoders on them."""

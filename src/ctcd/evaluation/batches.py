@@ -1,0 +1,120 @@
+"""Batches of similar length, padded to one of a few lengths."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ctcd.evaluation.tokenization import TokenizedSplit
+from ctcd.randomness import seed_from
+
+BUCKETS = 16
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Which examples are computed together, and how long their rows are.
+
+    Attributes:
+        examples: (batch,) int64 indices into the split.
+        length: tokens of a row, one of the task's bucket lengths.
+        is_padded: whether some example is shorter than that.
+    """
+
+    examples: NDArray[np.int64]
+    length: int
+    is_padded: bool
+
+
+@dataclass(frozen=True)
+class DeviceSplit:
+    """A split on the device it is computed on, so that batches are put together there, without any transfer."""
+
+    token_ids: Tensor
+    token_types: Tensor | None
+    starts: Tensor
+    labels: Tensor
+    padding_id: int
+
+    @classmethod
+    def of(cls, split: TokenizedSplit, padding_id: int, device: torch.device) -> "DeviceSplit":
+        """Copy a split to a device."""
+        is_number = np.issubdtype(split.labels.dtype, np.floating)
+        return cls(
+            token_ids=torch.from_numpy(split.token_ids.astype(np.int64)).to(device),
+            token_types=None if split.token_types is None else torch.from_numpy(split.token_types).to(device),
+            starts=torch.from_numpy(split.starts).to(device),
+            labels=torch.from_numpy(split.labels.astype(np.float32 if is_number else np.int64)).to(device),
+            padding_id=padding_id,
+        )
+
+    def inputs(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        """Put a batch together: the model's arguments, each (batch, length), and the labels (batch,).
+
+        There is no attention mask where nothing is padded.
+        """
+        examples = torch.from_numpy(batch.examples).to(self.starts.device, non_blocking=True)
+        positions = torch.arange(batch.length, device=self.starts.device)
+        starts = self.starts[examples]
+        places = starts[:, None] + positions
+        if not batch.is_padded:
+            inputs = {"input_ids": self.token_ids[places]}
+            if self.token_types is not None:
+                inputs["token_type_ids"] = self.token_types[places].long()
+            return inputs, self.labels[examples]
+        is_token = positions < (self.starts[examples + 1] - starts)[:, None]
+        places = torch.where(is_token, places, starts[:, None])
+        inputs = {
+            "input_ids": torch.where(is_token, self.token_ids[places], self.padding_id),
+            "attention_mask": is_token.long(),
+        }
+        if self.token_types is not None:
+            inputs["token_type_ids"] = torch.where(is_token, self.token_types[places].long(), 0)
+        return inputs, self.labels[examples]
+
+
+def bucket_lengths(maximum_length: int) -> NDArray[np.int64]:
+    """List the lengths that rows may have: at most 16, a multiple of 4 apart, the last one the maximum."""
+    step = 4 * max(1, -(-maximum_length // (4 * BUCKETS)))
+    return np.append(np.arange(step, maximum_length, step), maximum_length)
+
+
+def training_batches(
+    lengths: NDArray[np.int64], maximum_length: int, batch_size: int, seed: int, epoch: int
+) -> list[Batch]:
+    """One epoch in ceil(examples / batch_size) batches; a function of its arguments alone.
+
+    Examples are shuffled, put in the order of their buckets and cut into batches, which are shuffled again.
+    """
+    random = np.random.default_rng(seed_from(seed, "epoch", epoch))
+    shuffled = random.permutation(len(lengths))
+    buckets = np.searchsorted(bucket_lengths(maximum_length), lengths)
+    order = shuffled[np.argsort(buckets[shuffled], kind="stable")]
+    cuts = np.arange(batch_size, len(order), batch_size)
+    batches = [_batch(examples, lengths, maximum_length) for examples in np.split(order, cuts)]
+    return [batches[index] for index in random.permutation(len(batches))]
+
+
+def evaluation_batches(lengths: NDArray[np.int64], maximum_length: int, token_budget: int) -> Iterator[Batch]:
+    """All examples once, longest first, in batches of at most `token_budget` tokens (but at least one example)."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        length = _padded(int(lengths[order[start]]), maximum_length)
+        size = max(1, token_budget // length)
+        yield _batch(order[start : start + size], lengths, maximum_length)
+        start += size
+
+
+def _padded(length: int, maximum_length: int) -> int:
+    edges = bucket_lengths(maximum_length)
+    return int(edges[np.searchsorted(edges, length)])
+
+
+def _batch(examples: NDArray[np.int64], lengths: NDArray[np.int64], maximum_length: int) -> Batch:
+    chosen = lengths[examples]
+    length = _padded(int(chosen.max()), maximum_length)
+    return Batch(examples, length, bool((chosen < length).any()))

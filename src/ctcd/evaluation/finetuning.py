@@ -1,0 +1,216 @@
+"""Fine-tuning of one encoder on one task with one seed, and its predictions."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from ctcd.errors import InputError
+from ctcd.evaluation.batches import Batch, DeviceSplit, evaluation_batches, training_batches
+from ctcd.evaluation.tasks import Task
+from ctcd.evaluation.tokenization import TokenizedTask
+from ctcd.parameters import ExecutionParameters, FinetuningParameters
+from ctcd.training.precision import Hardware, choose_hardware
+from ctcd.training.schedule import learning_rate_factor
+
+MAXIMUM_GRADIENT_NORM = 1.0
+# Rows at once in evaluation: what stays in a core's cache, or what fills a GPU.
+EVALUATION_TOKENS = {"cpu": 2048, "cuda": 65536}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says about a split, in the order of its examples.
+
+    Attributes:
+        values: (examples,) int64 classes, or float64 numbers for regression.
+        confidences: (examples,) probability of the predicted class; None for regression.
+    """
+
+    values: NDArray[np.generic]
+    confidences: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """Fine-tuning settings of one task, its own where it has them and else the suite's."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+
+    @classmethod
+    def of(cls, task: Task, settings: FinetuningParameters) -> "TaskSettings":
+        """Look a task up in `finetuning.task_training`."""
+        own = settings.task_training.get(task.name)
+        return cls(
+            epochs=(own and own.epochs) or settings.epochs,
+            batch_size=(own and own.batch_size) or settings.batch_size,
+            learning_rate=(own and own.learning_rate) or settings.learning_rate,
+        )
+
+
+def finetune(
+    folder: Path,
+    tokenized: TokenizedTask,
+    settings: FinetuningParameters,
+    seed: int,
+    execution: ExecutionParameters,
+    random_weights: bool = False,
+) -> dict[str, Predictions]:
+    """Fine-tune a model and predict all validation splits with its last epoch's weights.
+
+    On a CPU it uses one thread, so that the result does not depend on how many jobs run beside it.
+
+    Args:
+        folder: a Hugging Face model folder of any encoder family.
+        tokenized: the task.
+        settings: how long and how fast to learn.
+        seed: of the new head (or all weights), the order of examples and the dropout.
+        execution: device and precision.
+        random_weights: start from random weights of the same shape instead of the folder's.
+
+    Raises:
+        InputError: if the training diverges.
+    """
+    configuration = _configuration(folder, tokenized.outputs, settings.dropout)
+    hardware = choose_hardware(execution, configuration.hidden_size)
+    with _seeded(seed, hardware.device):
+        model = _load(folder, configuration, random_weights).to(hardware.device)
+        splits = {
+            name: DeviceSplit.of(split, tokenized.padding_id, hardware.device)
+            for name, split in tokenized.splits.items()
+        }
+        _train(model, tokenized, splits["train"], settings, seed, hardware)
+        return {
+            name: _predict(model, tokenized, name, splits[name], hardware) for name in tokenized.task.validation_splits
+        }
+
+
+def _configuration(folder: Path, outputs: int, dropout: float) -> PretrainedConfig:
+    """Read the folder's configuration, with a head for `outputs` and one dropout rate under all its names."""
+    configuration = AutoConfig.from_pretrained(folder, num_labels=outputs)
+    for name, value in configuration.to_dict().items():
+        if "dropout" in name and (value is None or isinstance(value, float)):
+            setattr(configuration, name, dropout)
+    return configuration
+
+
+def _load(folder: Path, configuration: PretrainedConfig, random_weights: bool) -> PreTrainedModel:
+    with _quiet_transformers():
+        if random_weights:
+            return AutoModelForSequenceClassification.from_config(configuration)
+        return AutoModelForSequenceClassification.from_pretrained(folder, config=configuration, dtype=torch.float32)
+
+
+def _train(
+    model: PreTrainedModel,
+    tokenized: TokenizedTask,
+    split: DeviceSplit,
+    settings: FinetuningParameters,
+    seed: int,
+    hardware: Hardware,
+) -> None:
+    """All epochs. Losses stay on the device; they are looked at once an epoch."""
+    own = TaskSettings.of(tokenized.task, settings)
+    weights = list(model.parameters())
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": [weight for weight in weights if weight.ndim >= 2], "weight_decay": settings.weight_decay},
+            {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},
+        ],
+        lr=own.learning_rate,
+        fused=True,
+    )
+    lengths = tokenized.splits["train"].lengths
+    steps = own.epochs * math.ceil(len(lengths) / own.batch_size)
+    step = 0
+    model.train()
+    for epoch in range(own.epochs):
+        total = torch.zeros((), device=hardware.device)
+        for batch in training_batches(lengths, tokenized.maximum_length, own.batch_size, seed, epoch):
+            for group in optimiser.param_groups:
+                group["lr"] = own.learning_rate * learning_rate_factor(step, steps, settings.warmup_share)
+            inputs, labels = split.inputs(batch)
+            with hardware.autocast():
+                logits = model(**inputs).logits
+            loss = _loss(logits.float(), labels, tokenized.task)
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(weights, MAXIMUM_GRADIENT_NORM)
+            optimiser.step()
+            total += loss.detach()
+            step += 1
+        if not torch.isfinite(total):
+            raise _diverged(tokenized.task, f"epoch {epoch + 1}")
+
+
+def _diverged(task: Task, moment: str) -> InputError:
+    return InputError(f"The fine-tuning on '{task.name}' diverged in {moment}: lower finetuning.learning_rate.")
+
+
+def _loss(logits: Tensor, labels: Tensor, task: Task) -> Tensor:
+    if task.regression:
+        return nn.functional.mse_loss(logits.squeeze(-1), labels)
+    return nn.functional.cross_entropy(logits, labels)
+
+
+@torch.inference_mode()
+def _predict(
+    model: PreTrainedModel, tokenized: TokenizedTask, name: str, split: DeviceSplit, hardware: Hardware
+) -> Predictions:
+    model.eval()
+    lengths = tokenized.splits[name].lengths
+    budget = EVALUATION_TOKENS[hardware.device.type]
+    batches = list(evaluation_batches(lengths, tokenized.maximum_length, budget))
+    logits = torch.cat([_logits(model, split, batch, hardware) for batch in batches]).double().cpu()
+    if not logits.isfinite().all():
+        raise _diverged(tokenized.task, "its last step")
+    in_order = torch.empty_like(logits)
+    in_order[torch.from_numpy(np.concatenate([batch.examples for batch in batches]))] = logits
+    if tokenized.task.regression:
+        return Predictions(in_order.squeeze(-1).numpy(), None)
+    confidences, classes = in_order.softmax(-1).max(-1)
+    return Predictions(classes.numpy(), confidences.numpy())
+
+
+def _logits(model: PreTrainedModel, split: DeviceSplit, batch: Batch, hardware: Hardware) -> Tensor:
+    inputs, _ = split.inputs(batch)
+    with hardware.autocast():
+        return model(**inputs).logits.float()
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed PyTorch and, on a CPU, use one thread; both are as before afterwards."""
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        if device.type == "cpu":
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No report that the head is new, which is what fine-tuning is about, and no progress bar."""
+    verbosity, has_bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if has_bars:
+            transformers_logging.enable_progress_bar()

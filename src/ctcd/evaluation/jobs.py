@@ -1,0 +1,129 @@
+"""Many independent fine-tunings, in this process or on all cores."""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import threading
+import types
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ctcd.errors import InputError
+from ctcd.evaluation.finetuning import Predictions, TaskSettings, finetune
+from ctcd.evaluation.tokenization import TokenizedTask
+from ctcd.parameters import ExecutionParameters, FinetuningParameters
+
+# Imported once, in the server that workers are forked from.
+PRELOADED = ("torch", "transformers.modeling_utils", "ctcd.evaluation.finetuning")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fine-tuning; the arguments of `finetune`."""
+
+    folder: Path
+    tokenized: TokenizedTask
+    settings: FinetuningParameters
+    seed: int
+    execution: ExecutionParameters
+    random_weights: bool = False
+
+    @property
+    def work(self) -> int:
+        """Tokens to be learned from."""
+        return (
+            len(self.tokenized.splits["train"].token_ids) * TaskSettings.of(self.tokenized.task, self.settings).epochs
+        )
+
+    def __str__(self) -> str:
+        """Name the job in messages."""
+        return f"the model in '{self.folder}' on task '{self.tokenized.task.name}' with seed {self.seed}"
+
+    def run(self) -> dict[str, Predictions]:
+        """Fine-tune.
+
+        Raises:
+            InputError: if the user can put it right.
+            RuntimeError: names the job, for anything else.
+        """
+        try:
+            return finetune(self.folder, self.tokenized, self.settings, self.seed, self.execution, self.random_weights)
+        except InputError as error:
+            raise InputError(f"{error} (Fine-tuning {self}.)") from error
+        except torch.OutOfMemoryError as error:
+            raise InputError(f"No GPU memory is left to fine-tune {self}: lower finetuning.batch_size.") from error
+        except Exception as error:
+            raise RuntimeError(f"Fine-tuning {self} failed: {type(error).__name__}: {error}") from error
+
+
+def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, dict[str, Predictions]]]:
+    """Run independent jobs; each is given back when it is done, with the same result in any number of workers.
+
+    Args:
+        jobs: in any order; long ones are started first.
+        workers: processes; 0 for one on each usable core (on a GPU: this process alone), 1 for this process.
+
+    Raises:
+        InputError: from a job, or if the machine kills a worker.
+        RuntimeError: if a job fails otherwise. The other jobs are given up.
+    """
+    ordered = sorted(jobs, key=lambda job: -job.work)
+    workers = min(len(jobs), workers or automatic_workers(jobs[0].execution)) if jobs else 1
+    if workers <= 1:
+        for job in ordered:
+            yield job, job.run()
+        return
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    try:
+        with _without_main_module():
+            futures = {executor.submit(Job.run, job): job for job in ordered}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise InputError(
+            "A fine-tuning process was killed, most likely for want of memory: lower execution.workers "
+            f"(now {workers}) or finetuning.batch_size."
+        ) from error
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def automatic_workers(execution: ExecutionParameters) -> int:
+    """Count the processes that use a machine well: one a core, or one in all where a GPU does the work."""
+    if execution.device == "cuda" or (execution.device == "auto" and torch.cuda.is_available()):
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _start_worker() -> None:
+    """Die at once with Ctrl-C or with the process that wants the results."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
+
+
+def _follow(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
+
+
+@contextmanager
+def _without_main_module() -> Iterator[None]:
+    """Keep workers from importing the program that runs: they need nothing of it, and it may do work when imported."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

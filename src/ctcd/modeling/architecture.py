@@ -1,0 +1,64 @@
+"""Models from scratch, by Hugging Face model type and shape."""
+
+import torch
+from transformers import AutoConfig, AutoModelForMaskedLM, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from ctcd.errors import InputError
+from ctcd.modeling.logits import PREDICTION_HEADS
+from ctcd.parameters import ModelParameters
+from ctcd.randomness import seed_from
+
+# RoBERTa's family numbers positions from padding_id + 1 on.
+_EXTRA_POSITIONS = {"roberta": 2, "roberta-prelayernorm": 2}
+
+
+def build_model(
+    shape: ModelParameters, tokenizer: PreTrainedTokenizerBase, sequence_length: int, seed: int, role: str
+) -> PreTrainedModel:
+    """A randomly initialised masked language model: the same weights for the same shape, seed and role.
+
+    Raises:
+        InputError: if the architecture is unknown, or an option is not one of its configuration.
+    """
+    configuration = build_configuration(shape, tokenizer, sequence_length)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_from(seed, role))
+        return AutoModelForMaskedLM.from_config(configuration)
+
+
+def build_configuration(
+    shape: ModelParameters, tokenizer: PreTrainedTokenizerBase, sequence_length: int
+) -> PretrainedConfig:
+    """The Hugging Face configuration of a shape over a tokenizer's vocabulary."""
+    if shape.architecture not in PREDICTION_HEADS:
+        raise InputError(
+            f"There is no architecture '{shape.architecture}' here: choose one of {', '.join(sorted(PREDICTION_HEADS))}."
+        )
+    defaults = AutoConfig.for_model(shape.architecture)
+    unknown = [name for name in shape.options if not hasattr(defaults, name)]
+    if unknown:
+        raise InputError(
+            f"The configuration of '{shape.architecture}' has no option '{unknown[0]}': "
+            "correct pretraining.teacher.options or pretraining.student.options."
+        )
+    settings = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": shape.width,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "intermediate_size": shape.feed_forward,
+        "max_position_embeddings": sequence_length + _EXTRA_POSITIONS.get(shape.architecture, 0),
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.cls_token_id,
+        "eos_token_id": tokenizer.sep_token_id,
+        "cls_token_id": tokenizer.cls_token_id,
+        "sep_token_id": tokenizer.sep_token_id,
+    }
+    dropouts = ("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout", "dropout")
+    settings |= {name: shape.dropout for name in dropouts if hasattr(defaults, name)}
+    return AutoConfig.for_model(shape.architecture, **(settings | shape.options))
+
+
+def parameter_count(model: torch.nn.Module) -> int:
+    """Number of weights; tied weights count once."""
+    return sum(weight.numel() for weight in model.parameters())

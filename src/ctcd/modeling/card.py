@@ -1,0 +1,47 @@
+"""Model cards: what a saved folder says of itself."""
+
+from typing import Any
+
+import pandas as pd
+
+from ctcd.parameters import PretrainingParameters
+
+
+def model_card(
+    variant: str,
+    role: str,
+    method: str,
+    settings: PretrainingParameters,
+    corpus: dict[str, Any],
+    history: pd.DataFrame,
+) -> str:
+    """Markdown for the hub: how the model was made and how well it predicts held-out words."""
+    shape = settings.teacher if role == "teacher" else settings.student
+    last = history[(history["role"] == role) & (history["step"] == history["step"].max())].set_index("metric")["value"]
+    tokens = int(history["tokens"].max())
+    return f"""---
+library_name: transformers
+pipeline_tag: fill-mask
+tags: [co-distillation, masked-lm]
+---
+
+# {role} of variant `{variant}`
+
+A masked language model of {shape.layers} layers, {shape.width} wide ({shape.architecture}), trained from random weights
+with the method `{method}` of co-training and co-distillation (Lee et al. 2023, arXiv 2311.02849).
+
+| | |
+| --- | --- |
+| corpus | {corpus["source"]} (fingerprint {corpus["fingerprint"]}) |
+| vocabulary | {corpus["vocabulary_size"]:,} |
+| tokens read | {tokens:,} in {settings.steps:,} steps of {settings.batch_size} x {corpus["sequence_length"]} |
+| seed | {settings.seed} |
+| held-out masked-LM loss | {last["heldout_loss"]:.3f} nats (unigram entropy {corpus["unigram_entropy"]:.3f}) |
+| held-out masked accuracy | {last["heldout_accuracy"]:.3f} |
+
+```python
+from transformers import pipeline
+
+pipeline("fill-mask", model="<this folder>")("This function returns the [MASK] of the list.")
+```
+"""

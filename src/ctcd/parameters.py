@@ -1,0 +1,173 @@
+"""Every setting of the project, typed. Kedro checks them before the first node runs.
+
+What is learned (`corpus`, `pretraining`, `variants`, `finetuning`) is kept apart from how it is executed
+(`execution`): only the first is part of a variant's identity.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+PositiveInteger = Annotated[int, Field(ge=1)]
+PositiveNumber = Annotated[float, Field(gt=0.0)]
+
+
+class Settings(BaseModel):
+    """A group of settings: unknown names are refused and values cannot be changed after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TokenizerParameters(Settings):
+    """How a WordPiece tokenizer is trained. Not read when a ready tokenizer is loaded."""
+
+    vocabulary_size: Annotated[int, Field(ge=64)]
+    lowercase: bool
+    minimum_frequency: PositiveInteger
+    training_characters: PositiveInteger
+
+
+class ProbesParameters(Settings):
+    """Sizes of the tasks that are made from held-out documents."""
+
+    train_examples: PositiveInteger
+    validation_examples: PositiveInteger
+    seed: int
+
+
+class CorpusParameters(Settings):
+    """From documents to packed sequences of `sequence_length` tokens."""
+
+    heldout_share: Annotated[float, Field(gt=0.0, le=0.5)]
+    sequence_length: Annotated[int, Field(ge=8)]
+    tokenizer: TokenizerParameters
+    probes: ProbesParameters
+
+
+class ModelParameters(Settings):
+    """A model's shape. `architecture` is a Hugging Face model type; `options` go to its configuration as they are."""
+
+    architecture: str
+    layers: PositiveInteger
+    width: PositiveInteger
+    heads: PositiveInteger
+    feed_forward: PositiveInteger
+    dropout: Share = 0.0
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> "ModelParameters":
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
+
+class OptimiserParameters(Settings):
+    """`adamw` for every weight, or `muon` for the matrices of the layers and AdamW for the rest."""
+
+    name: Literal["adamw", "muon"]
+    learning_rate: PositiveNumber
+    matrix_learning_rate: PositiveNumber | None = None
+    weight_decay: Annotated[float, Field(ge=0.0)]
+    maximum_gradient_norm: PositiveNumber
+
+    @model_validator(mode="after")
+    def _muon_needs_a_matrix_rate(self) -> "OptimiserParameters":
+        if self.name == "muon" and self.matrix_learning_rate is None:
+            raise ValueError("optimiser 'muon' needs matrix_learning_rate")
+        return self
+
+
+class PretrainingParameters(Settings):
+    """What all variants of a study share."""
+
+    teacher: ModelParameters
+    student: ModelParameters
+    steps: Annotated[int, Field(ge=0)]
+    batch_size: PositiveInteger
+    masking_share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    temperature: PositiveNumber
+    warmup_share: Share
+    optimiser: OptimiserParameters
+    seed: int
+
+
+class VariantParameters(Settings):
+    """One variant: a method, and where it differs from what all variants share."""
+
+    method: str
+    teacher: ModelParameters | None = None
+    student: ModelParameters | None = None
+    steps: Annotated[int, Field(ge=0)] | None = None
+    seed: int | None = None
+
+    def applied_to(self, shared: PretrainingParameters) -> PretrainingParameters:
+        """What all variants share, with this variant's differences."""
+        differences = {name: value for name, value in self if name != "method" and value is not None}
+        return shared.model_copy(update=differences)
+
+
+class TaskTraining(Settings):
+    """Fine-tuning settings of one task where they differ from the suite's."""
+
+    epochs: PositiveInteger | None = None
+    batch_size: PositiveInteger | None = None
+    learning_rate: PositiveNumber | None = None
+
+
+class FinetuningParameters(Settings):
+    """Fine-tuning and scoring of one model on a suite of tasks."""
+
+    suite: Literal["probes", "glue"]
+    tasks: dict[str, list[str]]
+    seeds: PositiveInteger
+    epochs: PositiveInteger
+    batch_size: PositiveInteger
+    learning_rate: PositiveNumber
+    warmup_share: Share
+    weight_decay: Annotated[float, Field(ge=0.0)]
+    dropout: Share
+    maximum_length: Annotated[int, Field(ge=8)]
+    task_training: dict[str, TaskTraining] = {}
+
+
+class ReportingParameters(Settings):
+    """Statistics of the report."""
+
+    confidence: Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class ExecutionParameters(Settings):
+    """How, not what: none of these changes what is learned beyond rounding."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "float32", "bfloat16"]
+    workers: Annotated[int, Field(ge=0)]
+    evaluations: PositiveInteger
+    evaluation_sequences: PositiveInteger
+    log_seconds: PositiveNumber
+    checkpoint_seconds: PositiveNumber
+    keep_checkpoints: PositiveInteger
+    resume: Literal["auto", "never", "require"]
+
+
+class TrackingParameters(Settings):
+    """Logging to MLflow."""
+
+    enabled: bool
+
+
+class Parameters(Settings):
+    """All parameters of a run. The last three come from `--params` alone and point the catalog elsewhere."""
+
+    corpus: CorpusParameters
+    pretraining: PretrainingParameters
+    variants: dict[str, VariantParameters]
+    finetuning: FinetuningParameters
+    reporting: ReportingParameters
+    execution: ExecutionParameters
+    tracking: TrackingParameters
+    data_root: str | None = None
+    documents: str | None = None
+    tokenizer: str | None = None

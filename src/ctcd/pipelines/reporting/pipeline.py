@@ -1,0 +1,44 @@
+"""Scores and histories of a study's variants -> tables, figures, page."""
+
+import pandas as pd
+from kedro.pipeline import Node, Pipeline
+
+from ctcd.pipelines.reporting import nodes
+
+
+def create_pipeline(variants: tuple[str, ...]) -> Pipeline:
+    """The report over some variants.
+
+        <variant>.<role>.scores, majority_scores ──> scores ──> comparison ──> figures, report, summary
+        <variant>.history, corpus_report ──> histories ──> heldout_losses
+    """
+
+    def collect_scores(majority: pd.DataFrame, *tables: pd.DataFrame) -> pd.DataFrame:
+        return nodes.collect_scores(variants, majority, tables)
+
+    def collect_histories(*tables: pd.DataFrame) -> pd.DataFrame:
+        from ctcd.reporting.tables import collect_histories as collect
+
+        return collect(tables, variants)
+
+    model_scores = [f"{variant}.{role}.scores" for variant in variants for role in nodes.ROLES]
+    figures = ["score_differences", "score_bars", "loss_curves"]
+    return Pipeline(
+        [
+            Node(collect_scores, ["majority_scores", *model_scores], "scores", name="collect_scores"),
+            Node(
+                collect_histories, [f"{variant}.history" for variant in variants], "histories", name="collect_histories"
+            ),
+            Node(nodes.compare_scores, ["scores", "params:reporting"], "comparison", name="compare_scores"),
+            Node(nodes.measure_losses, ["histories", "corpus_report"], "heldout_losses", name="measure_losses"),
+            Node(nodes.draw_figures, ["comparison", "histories", "corpus_report"], figures, name="draw_figures"),
+            Node(nodes.describe, ["parameters", "corpus_report"], "provenance", name="describe_run"),
+            Node(
+                nodes.write_report,
+                ["scores", "comparison", "heldout_losses", *figures, "corpus_report", "provenance"],
+                ["report", "summary"],
+                name="write_report",
+            ),
+        ],
+        tags="reporting",
+    )

@@ -1,0 +1,1 @@
+"""What the numbers say: tables, statistics, figures and the page."""

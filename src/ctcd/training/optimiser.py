@@ -1,0 +1,52 @@
+"""Optimisers by name."""
+
+from torch import nn, optim
+
+from ctcd.parameters import OptimiserParameters
+
+BETAS = (0.9, 0.98)
+
+
+def build_optimisers(model: nn.Module, settings: OptimiserParameters) -> list[optim.Optimizer]:
+    """One AdamW for all weights, or Muon for the matrices inside the layers and AdamW for everything else.
+
+    Embeddings and the output layer stay with AdamW: their rows are tokens, not directions of one space. Biases and
+    normalisation weights are not decayed.
+    """
+    matrices = _layer_matrices(model) if settings.name == "muon" else []
+    taken = {id(weight) for weight in matrices}
+    rest = [weight for weight in model.parameters() if id(weight) not in taken]
+    optimisers: list[optim.Optimizer] = [
+        optim.AdamW(
+            [
+                {"params": [weight for weight in rest if weight.ndim >= 2], "weight_decay": settings.weight_decay},
+                {"params": [weight for weight in rest if weight.ndim < 2], "weight_decay": 0.0},
+            ],
+            lr=settings.learning_rate,
+            betas=BETAS,
+            fused=True,
+        )
+    ]
+    if matrices:
+        assert settings.matrix_learning_rate is not None
+        optimisers.append(
+            optim.Muon(matrices, lr=settings.matrix_learning_rate, weight_decay=settings.weight_decay, nesterov=True)
+        )
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["peak_lr"] = group["lr"]
+    return optimisers
+
+
+def set_learning_rate(optimisers: list[optim.Optimizer], factor: float) -> None:
+    """Set every group to `factor` times its peak rate."""
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak_lr"] * factor
+
+
+def _layer_matrices(model: nn.Module) -> list[nn.Parameter]:
+    """Two-dimensional weights of the repeated layers (the only modules in a `ModuleList`)."""
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    matrices = {id(weight): weight for layers in lists for weight in layers.parameters() if weight.ndim == 2}
+    return list(matrices.values())

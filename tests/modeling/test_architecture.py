@@ -1,0 +1,91 @@
+import pytest
+import torch
+
+from ctcd.errors import InputError
+from ctcd.modeling.architecture import build_model, parameter_count
+from ctcd.modeling.logits import PREDICTION_HEADS, predicted_logits
+from ctcd.modeling.pretrained import PretrainedModel
+from ctcd.parameters import ModelParameters
+
+
+def shape(architecture: str = "bert", **changes) -> ModelParameters:
+    values = {"architecture": architecture, "layers": 2, "width": 32, "heads": 2, "feed_forward": 64, **changes}
+    return ModelParameters(**values)
+
+
+@pytest.mark.parametrize("architecture", sorted(PREDICTION_HEADS))
+def test_logits_at_positions_equal_the_full_models(architecture: str, tokenizer) -> None:
+    model = build_model(shape(architecture), tokenizer, 16, seed=1, role="teacher").eval()
+    tokens = torch.randint(5, len(tokenizer), (3, 16))
+    positions = torch.tensor([0, 5, 17, 40])
+    with torch.no_grad():
+        full = model(input_ids=tokens).logits.flatten(0, 1)[positions]
+        torch.testing.assert_close(predicted_logits(model, tokens, positions), full, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", sorted(PREDICTION_HEADS))
+def test_a_saved_model_is_the_same_when_opened_by_transformers(architecture: str, tokenizer, tmp_path) -> None:
+    model = build_model(shape(architecture), tokenizer, 16, seed=1, role="teacher").eval()
+    PretrainedModel(model, tokenizer, "card").save(tmp_path)
+    opened = PretrainedModel.load(tmp_path)
+    assert opened.folder == tmp_path
+    assert opened.card == "card"
+    tokens = torch.randint(5, len(tokenizer), (2, 16))
+    with torch.no_grad():
+        torch.testing.assert_close(opened.model.eval()(tokens).logits, model(tokens).logits)
+
+
+def test_weights_depend_on_seed_and_role_alone(tokenizer) -> None:
+    def embedding(seed: int, role: str) -> torch.Tensor:
+        return build_model(shape(), tokenizer, 16, seed, role).get_input_embeddings().weight
+
+    first = embedding(1, "teacher")
+    torch.rand(3)
+    assert torch.equal(first, embedding(1, "teacher"))
+    assert not torch.equal(first, embedding(2, "teacher"))
+    assert not torch.equal(first, embedding(1, "student"))
+
+
+def test_building_leaves_the_global_random_state_alone(tokenizer) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(2)
+    torch.manual_seed(5)
+    build_model(shape(), tokenizer, 16, 1, "teacher")
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_the_shape_is_what_was_asked_for(tokenizer) -> None:
+    model = build_model(shape(layers=3, dropout=0.2), tokenizer, 16, 1, "teacher")
+    configuration = model.config
+    assert (configuration.num_hidden_layers, configuration.hidden_size, configuration.intermediate_size) == (3, 32, 64)
+    assert configuration.hidden_dropout_prob == 0.2
+    assert configuration.vocab_size == len(tokenizer)
+    assert configuration.pad_token_id == tokenizer.pad_token_id
+
+
+def test_parameters_are_counted_once_where_weights_are_tied(tokenizer) -> None:
+    model = build_model(shape(), tokenizer, 16, 1, "teacher")
+    vocabulary, width, hidden = len(tokenizer), 32, 64
+    layer = 4 * (width * width + width) + 2 * width * hidden + hidden + width + 4 * width
+    embeddings = (vocabulary + 16 + 2) * width + 2 * width
+    head = width * width + width + 2 * width + vocabulary
+    assert parameter_count(model) == embeddings + 2 * layer + head
+
+
+def test_options_reach_the_configuration(tokenizer) -> None:
+    model = build_model(shape(options={"initializer_range": 0.5}), tokenizer, 16, 1, "teacher")
+    assert model.config.initializer_range == 0.5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"architecture": "brt"}, "There is no architecture 'brt'"), ({"options": {"rotary": 1}}, "no option 'rotary'")],
+)
+def test_what_does_not_exist_is_said_so(wrong: dict, message: str, tokenizer) -> None:
+    with pytest.raises(InputError, match=message):
+        build_model(shape(**wrong), tokenizer, 16, 1, "teacher")
+
+
+def test_heads_must_divide_the_width() -> None:
+    with pytest.raises(ValueError, match="not a multiple of heads"):
+        shape(heads=3)
