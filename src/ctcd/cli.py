@@ -81,7 +81,7 @@ def _parameters(error: BaseException) -> str | None:
 
 def _configuration(error: BaseException) -> str | None:
     if isinstance(error, MissingConfigException):
-        folder = re.search(r"not a valid directory: (\S+)", str(error))
+        folder = re.search(r"not a valid directory: (.+)", str(error))
         return _missing_environment(Path(folder[1])) if folder else str(error)
     unreadable = isinstance(error, OmegaConfBaseException | yaml.YAMLError)
     return f"the configuration cannot be read: {error}" if unreadable else None
@@ -122,7 +122,7 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo("Interrupted: the same command starts again, pretraining from its last checkpoint.", err=True)
+        click.echo("Interrupted: finished stages are saved, pretraining goes on from its last checkpoint.", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
     except KedroCliError as error:
         raise click.ClickException(error.message) from None

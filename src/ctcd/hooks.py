@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from time import monotonic
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -75,10 +75,9 @@ def _known_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """All dotted names of a model's fields; a name that the user chooses is `*`."""
     for name, field in model.model_fields.items():
         yield prefix + name
-        models = [field.annotation, *get_args(field.annotation)]
-        for nested in models:
+        chosen = "*." if get_origin(field.annotation) is dict else ""
+        for nested in (field.annotation, *get_args(field.annotation)):
             if isinstance(nested, type) and issubclass(nested, BaseModel):
-                chosen = "*." if nested is not field.annotation and None.__class__ not in models else ""
                 yield from _known_names(nested, f"{prefix}{name}.{chosen}")
 
 
@@ -124,7 +123,7 @@ class ProjectHooks:
         self._unsaved: dict[str, set[str]] = {}
         self._done = 0
         self._summary: str | None = None
-        self._report: str | None = None
+        self._report_saved = False
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -161,11 +160,9 @@ class ProjectHooks:
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
         """End a stage when its last output is saved."""
-        kind = dataset_name.rpartition(".")[2]
-        if kind == "summary":
+        if dataset_name == "summary":
             self._summary = data
-        elif kind == "report":
-            self._report = dataset_name
+        self._report_saved |= dataset_name == "report"
         unsaved = self._unsaved.get(node.name, set())
         unsaved.discard(dataset_name)
         if not unsaved:
@@ -184,16 +181,15 @@ class ProjectHooks:
                 self._fail(stage_name(node), self._started.pop(node.name))
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Show the summary and where the report is."""
-        stages = len(pipeline.nodes)
-        note = "; the outputs of the others exist" if self._done < stages else ""
-        seconds = monotonic() - self._run_started
-        logger.info("finished %d of %d stages in %s%s", self._done, stages, clock(seconds), note)
+        skipped = len(pipeline.nodes) - self._done if run_params["only_missing_outputs"] else 0
+        note = f"; {skipped} skipped because their outputs exist" if skipped else ""
+        logger.info("finished in %s%s", clock(monotonic() - self._run_started), note)
         if self._summary:
             print(f"\n{self._summary.rstrip()}")
-        if self._report:
-            print(f"\nReport: {_shown_path(catalog[self._report])}")
+        if self._report_saved:
+            print(f"\nReport: {_shown_path(catalog['report'])}")
 
     def _start(self, node: Node) -> None:
         self._started.setdefault(node.name, monotonic())

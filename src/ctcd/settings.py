@@ -15,7 +15,10 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 # Nobody who runs the project can act upon these.
 warnings.filterwarnings("ignore", message=r"One or more dataset names contain '\.' characters", category=UserWarning)
+warnings.filterwarnings("ignore", message=r"ORJSONResponse is deprecated")
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated", category=UserWarning)
+# The server of `kedro viz` is a process of its own, which reads no settings before it warns.
+os.environ.setdefault("PYTHONWARNINGS", "ignore:ORJSONResponse is deprecated")
 logging.getLogger("kedro.runner.sequential_runner").addFilter(
     lambda record: not record.getMessage().startswith("No nodes ran.")
 )

@@ -21,7 +21,7 @@ from ctcd.progress import metrics_logger
 logger = logging.getLogger(__name__)
 
 EXPERIMENT = "ctcd"
-ARTIFACTS = ("report", "comparison", "scores")
+TABLES = ("comparison", "scores")
 BATCH_METRICS = 500
 BATCH_SECONDS = 5.0
 # Limits of MLflow: characters of a name and of a parameter's value, parameters in one call.
@@ -56,14 +56,14 @@ class TrackingHook:
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Log the report and the tables as artifacts, and the means of the comparison as metrics."""
-        run, kind = self._run, dataset_name.rpartition(".")[2]
-        if run is None or kind not in ARTIFACTS:
+        run = self._run
+        if run is None:
             return
-        if kind == "report":
-            self._attempt(lambda: run.log_text(data, f"{dataset_name}.html"))
-        else:
+        if dataset_name == "report":
+            self._attempt(lambda: run.log_text(data, "report.html"))
+        if dataset_name in TABLES:
             self._attempt(lambda: run.log_text(data.to_csv(index=False), f"{dataset_name}.csv"))
-        if kind == "comparison":
+        if dataset_name == "comparison":
             self._attempt(lambda: run.log_metrics(_means(data)))
 
     @hook_impl
@@ -194,7 +194,7 @@ def _check_database(database: Path) -> None:
 
 
 def _means(comparison: Any) -> dict[str, float]:
-    return {f"{row.quantity}/{row.task}": float(row.mean) for row in comparison.itertuples()}
+    return {f"comparison/{row.task}/{row.quantity}": float(row.mean) for row in comparison.itertuples()}
 
 
 def _name(key: str) -> str:

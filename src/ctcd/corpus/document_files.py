@@ -4,11 +4,12 @@ import codecs
 import glob
 import gzip
 import hashlib
+import itertools
 import json
 import os
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -23,6 +24,7 @@ _SUFFIXES = ".txt, .md, .jsonl, .json (each also with .gz) or .parquet"
 _COMPANIONS = ("readme", "license", "licence", "changelog", "citation")  # not data where they lie beside data
 _ROWS_PER_BATCH = 64
 _LONGEST_LINE = 1_000_000  # characters of a text file's line that are read at once
+_WHOLE_LINES = -1
 _IDENTIFIED_BYTES = 1 << 18  # of each end of a file
 
 
@@ -36,25 +38,28 @@ def find_files(source: str) -> list[Path]:
     """
     path = Path(source).expanduser()
     if path.is_dir():
-        candidates = [file for file in path.rglob("*") if not _is_hidden(file.relative_to(path)) and file.is_file()]
+        candidates = _visible_files(path, "**/*")
     elif path.exists():
         candidates = [path]
-    elif glob.has_magic(source):
-        candidates = [Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file()]
     else:
-        raise InputError(
-            f"Documents not found: {source} does not exist; give a folder, a file, a glob, hub:owner/name or "
-            "installed-packages."
-        )
+        parts = path.parts
+        folder = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), parts))
+        pattern = "/".join(parts[len(folder.parts) :])
+        if not glob.has_magic(pattern) or not folder.is_dir():
+            raise InputError(
+                f"'{source}' does not exist: give documents as a folder, a file, a glob, hub:owner/name or "
+                "installed-packages."
+            )
+        candidates = _visible_files(folder, pattern)
     files = sorted((file for file in candidates if _format(file)), key=lambda file: file.as_posix())
     if len({_format(file) for file in files}) > 1:
         files = [file for file in files if not file.name.lower().startswith(_COMPANIONS)]
     if not files:
-        raise InputError(f"No documents in {source}: expected files that end in {_SUFFIXES}.")
+        raise InputError(f"No documents in '{source}': expected files that end in {_SUFFIXES}.")
     formats = Counter(_format(file) for file in files)
     if len(formats) > 1:
-        found = " and ".join(f"{count} of {name}" for name, count in sorted(formats.items()))
-        raise InputError(f"{source} mixes formats ({found} files): name one of them, for example {source}/**/*.txt.")
+        found = " and ".join(f"{count} {name}" for name, count in sorted(formats.items()))
+        raise InputError(f"'{source}' mixes formats ({found}): choose one with a glob such as '{source}/**/*.txt'.")
     return files
 
 
@@ -79,7 +84,7 @@ def read_file(path: Path, text_column: str) -> Iterator[str]:
         InputError: if the file cannot be read, is not UTF-8, or a row has no text in `text_column`.
     """
     if _format(path) == "text":
-        return cut_documents(join_wrapped_lines(_lines(path)))
+        return cut_documents(join_wrapped_lines(_lines(path, _LONGEST_LINE)))
     rows = _rows_of_parquet if _format(path) == "Parquet" else _rows_of_json_lines
     return documents_of_rows(rows(path, text_column))
 
@@ -98,8 +103,11 @@ def identify_files(files: list[Path]) -> str:
     return identity.hexdigest()[:16]
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _visible_files(folder: Path, pattern: str) -> list[Path]:
+    def is_visible(path: Path) -> bool:
+        return not any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+    return [path for path in folder.glob(pattern) if is_visible(path) and path.is_file()]
 
 
 def _format(path: Path) -> str | None:
@@ -114,20 +122,22 @@ def _open_text(path: Path) -> TextIO:
             return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig"))
         return path.open(encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(f"Cannot read {path}: {error.strerror}.") from error
+        raise InputError(f"Cannot read '{path}' ({error.strerror}): check its permissions.") from error
 
 
-def _lines(path: Path, longest: int = _LONGEST_LINE) -> Iterator[str]:
-    """Lines of a UTF-8 file; what is longer than `longest` characters comes in pieces, -1 for never."""
+def _lines(path: Path, longest: int) -> Iterator[str]:
+    """Lines of a UTF-8 file; what is longer than `longest` characters comes in pieces."""
     try:
         with _open_text(path) as stream:
             while line := stream.readline(longest):
                 yield line
     except UnicodeDecodeError as error:
         offset = _first_invalid_byte(path)
-        raise InputError(f"{path} is not UTF-8 text (byte {offset:,}): save it as UTF-8 and run again.") from error
+        raise InputError(
+            f"'{path}' is not UTF-8 (first at byte {offset}): save it as UTF-8, or take it out of the folder."
+        ) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"Cannot read {path}: {error}.") from error
+        raise InputError(f"Cannot read '{path}' ({_first_line(error)}): replace or remove it.") from error
 
 
 def _first_invalid_byte(path: Path) -> int:
@@ -148,40 +158,24 @@ def _first_invalid_byte(path: Path) -> int:
 
 
 def _rows_of_json_lines(path: Path, text_column: str) -> Iterator[str]:
-    for number, line in enumerate(_lines(path, -1), start=1):
+    for number, line in enumerate(_lines(path, _WHOLE_LINES), start=1):
         if not line.strip():
             continue
+        place = f"'{path}', line {number}"
         try:
             row = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{path}, line {number} is not JSON ({error}): put one object on each line.") from error
-        if not isinstance(row, dict):
-            raise InputError(f"{path}, line {number} is not a JSON object: put one object on each line.")
-        if text_column not in row:
+        except json.JSONDecodeError as error:
             raise InputError(
-                f'{path}, line {number} has no "{text_column}" (it has {", ".join(row)}): set text_column to one of them.'
-            )
+                f"{place} is not JSON (column {error.colno}): put one whole object on each line."
+            ) from error
+        if not isinstance(row, dict):
+            raise InputError(f"{place} is no JSON object: put one whole object on each line.")
+        if text_column not in row:
+            raise _no_column(place, text_column, row)
         text = row[text_column]
         if not isinstance(text, str | None):
-            raise InputError(f'{path}, line {number}: "{text_column}" holds {type(text).__name__}, not text.')
+            raise _no_text(place, text_column, type(text).__name__)
         yield text or ""
-
-
-def _open_parquet(path: Path, text_column: str) -> Any:
-    try:
-        # Without the large read-ahead of pre_buffer memory stays small however large the row groups are.
-        file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"Cannot read {path} as Parquet ({_first_line(error)}): replace or remove it.") from error
-    schema = file.schema_arrow
-    if text_column not in schema.names:
-        names = ", ".join(schema.names)
-        raise InputError(f'{path} has no column "{text_column}" (it has {names}): set text_column to one of them.')
-    kind = schema.field(text_column).type
-    kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
-    if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
-        raise InputError(f'{path}: column "{text_column}" holds {kind}, not text: set text_column to another one.')
-    return file
 
 
 def _rows_of_parquet(path: Path, text_column: str) -> Iterator[str]:
@@ -191,9 +185,33 @@ def _rows_of_parquet(path: Path, text_column: str) -> Iterator[str]:
                 for text in batch.column(0).to_pylist():
                     yield text or ""
     except UnicodeDecodeError as error:
-        raise InputError(f'{path}: column "{text_column}" holds text that is not UTF-8: write it anew.') from error
+        raise InputError(f"'{path}': column '{text_column}' is not UTF-8: write the file anew.") from error
     except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"Cannot read {path} as Parquet ({_first_line(error)}): replace or remove it.") from error
+        raise InputError(f"Cannot read '{path}' as Parquet ({_first_line(error)}): replace or remove it.") from error
+
+
+def _open_parquet(path: Path, text_column: str) -> Any:
+    try:
+        # Without the read-ahead of pre_buffer memory stays small however large the row groups are.
+        file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"Cannot read '{path}' as Parquet ({_first_line(error)}): replace or remove it.") from error
+    schema = file.schema_arrow
+    if text_column not in schema.names:
+        raise _no_column(f"'{path}'", text_column, schema.names)
+    kind = schema.field(text_column).type
+    values = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+    if not (pyarrow.types.is_string(values) or pyarrow.types.is_large_string(values)):
+        raise _no_text(f"'{path}'", text_column, str(kind))
+    return file
+
+
+def _no_column(place: str, text_column: str, columns: Iterable[str]) -> InputError:
+    return InputError(f"{place} has no column '{text_column}': set text_column to one of {', '.join(columns)}.")
+
+
+def _no_text(place: str, text_column: str, kind: str) -> InputError:
+    return InputError(f"{place}: column '{text_column}' holds {kind}, not text: set text_column to another one.")
 
 
 def _first_line(error: BaseException) -> str:

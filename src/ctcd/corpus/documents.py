@@ -117,26 +117,31 @@ def _identify_files(files: list[Path], text_column: str) -> str:
 
 
 def _read_hub(source: str, text_column: str) -> Documents:
-    import datasets
-    import huggingface_hub
+    from datasets import load_dataset
 
     parts = source.removeprefix(_HUB).split(":")
     if not parts[0] or len(parts) > 3:
-        raise InputError(f"{source} is no hub data set: write hub:owner/name[:configuration][:split].")
+        raise InputError(f"'{source}' is no hub data set: write hub:owner/name[:configuration][:split].")
     name, configuration, split = [*parts, "", ""][:3]
     split = split or "train"
     try:
-        # The revision of now is pinned, so that what is read is what the fingerprint names.
-        revision = huggingface_hub.dataset_info(name).sha
-        rows = datasets.load_dataset(name, configuration or None, split=split, revision=revision, streaming=True)
-    except Exception as error:  # the libraries below raise their own kinds for network, name, configuration and split
+        # The present revision is pinned, so that what is read is what the fingerprint names.
+        revision = _find_revision(name)
+        rows = load_dataset(name, configuration or None, split=split, revision=revision, streaming=True)
+    except Exception as error:  # network, name, configuration, split: the libraries have many kinds
         reason = str(error).strip().partition("\n")[0].rstrip(".")
-        raise InputError(f"Cannot open {source} ({reason}): check the network, the name and the split.") from error
+        raise InputError(f"Cannot open '{source}' ({reason}): check the name, the split and the network.") from error
     if rows.column_names is not None and text_column not in rows.column_names:
         names = ", ".join(rows.column_names)
-        raise InputError(f'{source} has no column "{text_column}" (it has {names}): set text_column to one of them.')
-    identity = (name, configuration, split, str(revision), text_column)
+        raise InputError(f"'{source}' has no column '{text_column}' (it has {names}): set text_column to one of them.")
+    identity = (name, configuration, split, revision, text_column)
     return Documents(source, partial(_read_rows, rows, source, text_column), partial(_hash, *identity))
+
+
+def _find_revision(name: str) -> str:
+    from huggingface_hub import dataset_info
+
+    return str(dataset_info(name).sha)
 
 
 def _read_rows(rows: Any, source: str, text_column: str) -> Iterator[Document]:

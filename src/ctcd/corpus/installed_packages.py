@@ -21,8 +21,8 @@ import ctcd
 from ctcd.corpus.documents import Document
 from ctcd.corpus.prose import RULES_VERSION, read_module, read_prose
 
-# Distributions that the project's requirements bring and that explain themselves at length, most prose per second
-# first; `distribution:package` where the two differ. Plotly is left out: 15,000 modules, next to nothing but repetition.
+# Distributions that the project's requirements bring and that explain themselves at length; `distribution:package`
+# where the two differ. Plotly is left out: 15,000 modules of repetition.
 _DISTRIBUTIONS = """
     scipy networkx sympy numpy pandas scikit-learn:sklearn torch transformers datasets huggingface_hub mpmath
     sqlalchemy matplotlib mlflow mypy hypothesis ipython:IPython fonttools:fontTools prompt_toolkit tornado pydantic
@@ -30,10 +30,8 @@ _DISTRIBUTIONS = """
     jedi parso graphql-core:graphql pytest:_pytest omegaconf pillow:PIL attrs:attr packaging more_itertools pexpect
     websockets urllib3 requests babel alembic jupyter_server jupyter_client traitlets pyarrow debugpy pyparsing fastapi
     lark narwhals
-""".split()
-_SKIPPED_FOLDERS = frozenset(
-    "tests test testing site-packages _vendor _vendored externals idlelib lib2to3 encodings __pycache__".split()
-)
+"""
+_SKIPPED_FOLDERS = "tests test testing site-packages _vendor _vendored externals idlelib lib2to3 encodings"
 _BYTES_PER_BATCH = 16_000_000  # of source code, for one process
 _MOST_PROCESSES = 8
 _WORKER = (
@@ -57,9 +55,9 @@ class Package:
 
 
 def find_installed_packages() -> list[Package]:
-    """The standard library and the installed ones of a fixed list, in the list's order."""
+    """Find the standard library and the installed ones of a fixed list, in the list's order."""
     packages = [Package("python", platform.python_version(), Path(sysconfig.get_path("stdlib")))]
-    for entry in _DISTRIBUTIONS:
+    for entry in _DISTRIBUTIONS.split():
         name, _, package = entry.partition(":")
         try:
             distribution = importlib.metadata.distribution(name)
@@ -102,8 +100,11 @@ def harvest(packages: Sequence[Package], processes: int | None = None) -> list[D
 
 
 def _find_modules(folder: Path) -> list[Path]:
-    paths = sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).parts)
-    return [path for path in paths if _SKIPPED_FOLDERS.isdisjoint(path.relative_to(folder).parts[:-1])]
+    modules = []
+    for directory, folders, files in os.walk(folder):
+        folders[:] = sorted(set(folders).difference(_SKIPPED_FOLDERS.split()))
+        modules += [Path(directory, file) for file in sorted(files) if file.endswith(".py")]
+    return modules
 
 
 def _batches(paths: list[Path]) -> list[list[str]]:
@@ -123,9 +124,9 @@ def _read_here(paths: list[str]) -> list[list[str]]:
 
 
 def _read_in_new_process(paths: list[str]) -> list[list[str]]:
-    """As `_read_here`, in a fresh interpreter: nothing of this process, such as an unguarded main module, runs there."""
+    """Read in a fresh interpreter: nothing of this one, such as a main module without a guard, runs there."""
     environment = os.environ | {"PYTHONPATH": str(Path(ctcd.__file__).parents[1])}
-    command = [sys.executable, "-c", _WORKER]
+    command = [sys.executable, "-P", "-c", _WORKER]
     worker = subprocess.run(
         command, input=json.dumps(paths), stdout=subprocess.PIPE, text=True, env=environment, check=True
     )

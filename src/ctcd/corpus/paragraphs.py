@@ -10,7 +10,8 @@ _GATHERED_CHARACTERS = 5_000  # of a document made of very short rows
 _SHORT_ROW = 200  # characters, below which a row is no document of its own
 _SAMPLED_ROWS = 256
 _SAMPLED_LINES = 1_000
-_WIDEST_WRAP = 120  # columns
+_SAMPLED_CHARACTERS = 2_000_000
+_WRAP_WIDTHS = range(40, 121)  # columns
 _SENTENCE_ENDS = (".", "!", "?", '."', '!"', '?"', ".”", "!”", "?”", ".'", ".’", ".)")
 _STARTS_PARAGRAPH = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)]|#+|>|\|)\s")
 
@@ -18,11 +19,11 @@ _STARTS_PARAGRAPH = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)]|#+|>|\|)\s")
 def join_wrapped_lines(lines: Iterable[str]) -> Iterator[str]:
     """Paragraphs of plain text: its lines, or several lines joined where they were wrapped at some column.
 
-    Whether they were is judged by the first thousand lines: most lines then end within a sentence and have no room for
-    the next line's first word. Blank lines always part paragraphs.
+    Whether they were is judged by the first thousand lines: at least half of them then end within a sentence, and have
+    no room for the next line's first word. Blank lines always part paragraphs.
     """
     stream = iter(lines)
-    sample = list(itertools.islice(stream, _SAMPLED_LINES))
+    sample = _take(stream, _SAMPLED_LINES)
     width = _wrap_width([line.strip() for line in sample])
     stream = itertools.chain(sample, stream)
     if not width:
@@ -47,7 +48,7 @@ def join_wrapped_lines(lines: Iterable[str]) -> Iterator[str]:
 
 
 def cut_documents(paragraphs: Iterable[str], characters: int = MAXIMUM_CHARACTERS) -> Iterator[str]:
-    """Documents of at most `characters`, cut between paragraphs; a longer paragraph is cut between sentences or words."""
+    """Documents of at most `characters`, cut between paragraphs, and too long paragraphs between sentences or words."""
     gathered: list[str] = []
     size = 0
     for paragraph in itertools.chain.from_iterable(_cut_paragraph(paragraph) for paragraph in paragraphs):
@@ -66,12 +67,10 @@ def documents_of_rows(rows: Iterable[str]) -> Iterator[str]:
     The first rows tell: many empty ones (a paragraph per row, as in WikiText) or a median below 200 characters.
     """
     stream = iter(rows)
-    sample = list(itertools.islice(stream, _SAMPLED_ROWS))
+    sample = _take(stream, _SAMPLED_ROWS)
     lengths = sorted(len(row) for row in sample if row.strip())
-    if not lengths:
-        gather = True
-    else:
-        gather = len(lengths) < 0.9 * len(sample) or lengths[len(lengths) // 2] < _SHORT_ROW
+    median = lengths[len(lengths) // 2] if lengths else 0
+    gather = len(lengths) < 0.9 * len(sample) or median < _SHORT_ROW
     paragraphs_of_rows = (join_wrapped_lines(row.split("\n")) for row in itertools.chain(sample, stream))
     if gather:
         yield from cut_documents(itertools.chain.from_iterable(paragraphs_of_rows), _GATHERED_CHARACTERS)
@@ -80,16 +79,29 @@ def documents_of_rows(rows: Iterable[str]) -> Iterator[str]:
             yield from cut_documents(paragraphs)
 
 
+def _take(stream: Iterator[str], count: int) -> list[str]:
+    """Take the first `count` texts, fewer where they are long."""
+    taken: list[str] = []
+    characters = 0
+    while len(taken) < count and characters < _SAMPLED_CHARACTERS:
+        text = next(stream, None)
+        if text is None:
+            break
+        taken.append(text)
+        characters += len(text)
+    return taken
+
+
 def _wrap_width(lines: list[str]) -> int:
-    """The column at which `lines` were wrapped, 0 if they were not."""
+    """Judge at which column `lines` were wrapped, 0 if they were not."""
     lengths = sorted(len(line) for line in lines if line)
     width = lengths[int(0.98 * (len(lengths) - 1))] if lengths else 0
     pairs = [(line, following) for line, following in itertools.pairwise(lines) if line and following]
-    if not pairs or width > _WIDEST_WRAP:
+    if not pairs or width not in _WRAP_WIDTHS:
         return 0
     unfinished = sum(not line.endswith(_SENTENCE_ENDS) for line, _ in pairs)
     full = sum(_is_full(line, following, width) for line, following in pairs)
-    return width if unfinished >= 0.5 * len(pairs) and full >= 0.6 * len(pairs) else 0
+    return width if unfinished >= 0.5 * len(pairs) and full >= 0.5 * len(pairs) else 0
 
 
 def _is_full(line: str, following: str, width: int) -> bool:

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, Pretrai
 from transformers.utils import logging as transformers_logging
 
 from ctcd.errors import InputError
-from ctcd.evaluation.batches import Batch, DeviceSplit, evaluation_batches, training_batches
+from ctcd.evaluation.buckets import Batch, DeviceSplit, evaluation_batches, training_batches
 from ctcd.evaluation.tasks import Task
 from ctcd.evaluation.tokenization import TokenizedTask
 from ctcd.parameters import ExecutionParameters, FinetuningParameters

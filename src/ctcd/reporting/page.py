@@ -75,7 +75,7 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, minus=_with_minus_signs)
+    environment.filters.update(number=number, typeset=_typeset)
     confidence = float(comparison["confidence"].iloc[0])
     return environment.get_template("report.html.j2").render(
         title=title,
@@ -94,7 +94,7 @@ def render_report(
         sample=corpus["sample"],
         provenance=_provenance_facts(provenance),
         parameters=json.dumps(provenance["parameters"], indent=2, ensure_ascii=False, default=str),
-        commit=_commit(provenance),
+        commit=_commit(provenance, 10),
         time=_time(provenance),
         sampling_error=_sampling_error(scores),
         figures={
@@ -229,10 +229,10 @@ def _provenance_facts(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(label, text) for label, text in facts.items() if text]
 
 
-def _commit(provenance: Mapping[str, Any]) -> str:
+def _commit(provenance: Mapping[str, Any], digits: int = 40) -> str:
     if "commit" not in provenance:
         return ""
-    return f"{provenance['commit']}{' with uncommitted changes' if provenance['dirty'] else ''}"
+    return f"{provenance['commit'][:digits]}{' with uncommitted changes' if provenance['dirty'] else ''}"
 
 
 def _time(provenance: Mapping[str, Any]) -> str:
@@ -249,6 +249,6 @@ def _plain(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _with_minus_signs(text: str) -> str:
-    """Hyphens before numbers as minus signs."""
-    return re.sub(r"(?<!\w)-(?=\d)", "−", text)
+def _typeset(text: str) -> str:
+    """Set minus signs before numbers, and keep numbers with their per cent signs."""
+    return re.sub(r"(?<!\w)-(?=\d)", "−", text).replace(" %", "\N{NO-BREAK SPACE}%")

@@ -85,8 +85,8 @@ def model_rows(comparison: pd.DataFrame) -> pd.DataFrame:
 
 def difference_rows(comparison: pd.DataFrame, reference_variant: str) -> pd.DataFrame:
     """Select the rows of `compare` that are differences from a model of `reference_variant`."""
-    rows = comparison[comparison["reference"].notna()]
-    return rows[[split_model_name(str(reference))[0] == reference_variant for reference in rows["reference"]]]
+    variants = comparison["reference"].fillna("").map(lambda reference: split_model_name(str(reference))[0])
+    return comparison[variants == reference_variant]
 
 
 def _seed_tables(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -36,13 +36,10 @@ def _scores(comparison: pd.DataFrame, width: int) -> str:
         (row["task"], row["model"]): score(row["mean"], row["low"], row["high"]) for row in rows.to_dict("records")
     }
     columns = [[*_heading(task), *(cells.get((task, model), "") for model in models)] for task in rows["task"].unique()]
-    # Headings have as many lines as the longest needs, and end on the last.
-    lines = max(len(column) for column in columns)
-    columns = [[""] * (lines - len(column)) + column for column in [models, *columns]]
     seeds = int(comparison["seeds"].max())
     spread = f"mean ± half the {percent(comparison['confidence'].iloc[0])} interval over {seeds} fine-tuning seeds"
     title = f"Scores in points ({spread if seeds > 1 else 'one fine-tuning seed, so no interval'})"
-    return f"{title}\n" + "\n\n".join(_aligned(table) for table in _tables_that_fit(columns, width))
+    return f"{title}\n" + "\n\n".join(_aligned(table) for table in _tables_that_fit([models, *columns], width))
 
 
 def _differences(comparison: pd.DataFrame) -> str:
@@ -101,8 +98,9 @@ def _width(column: Column) -> int:
 
 
 def _aligned(columns: Sequence[Column]) -> str:
-    """Lines of cells, the first column aligned to the left, the others to the right."""
-    first, *others = columns
+    """Lines of cells, the first column aligned to the left, the others to the right, and all to the bottom."""
+    lines = max(len(column) for column in columns)
+    first, *others = [[""] * (lines - len(column)) + column for column in columns]
     padded = [[cell.ljust(_width(first)) for cell in first]]
     padded += [[cell.rjust(_width(column)) for cell in column] for column in others]
     return "\n".join(GAP.join(cells).rstrip() for cells in zip(*padded, strict=True))

@@ -47,7 +47,7 @@ def _score_verdicts(comparison: pd.DataFrame) -> list[dict[str, str]]:
         if math.isnan(row["low"]):
             sentence = f"{phrase}, but one fine-tuning seed has no interval and decides nothing."
         elif ruling == "undecided":
-            sentence = f"{phrase}, but the interval includes zero ({span})."
+            sentence = f"{phrase}; the interval includes zero ({span})."
         else:
             sentence = f"{phrase} ({span})."
         claim = f"The {row['model']} beats the {row['reference']}"
@@ -61,7 +61,7 @@ def _verb(ruling: str, row: dict[Any, Any]) -> str:
         return f"beats {reference} by {size}"
     if ruling == "contradicted":
         return f"loses to {reference} by {size}"
-    if row["mean"] == 0:
+    if not round(row["mean"], 2):
         return f"is level with {reference}"
     return f"is {size} {'ahead of' if row['mean'] > 0 else 'behind'} {reference}"
 

@@ -40,10 +40,7 @@ def make_probing_tasks(documents: Any, corpus: CorpusParameters) -> dict[str, di
 
 def report_corpus(shards: Any) -> dict[str, Any]:
     """Counts, vocabulary, unknown rate, unigram entropy, fingerprint and a sample."""
-    metadata = dict(shards.metadata)
-    splits = metadata.pop("splits")
-    counts = {name: {split: count[name] for split, count in splits.items()} for name in splits["train"]}
-    return counts | metadata
+    return dict(shards.metadata)
 
 
 def _heldout_documents(documents: Any, share: float) -> Iterator[Any]:

@@ -13,8 +13,7 @@ def collect_scores(variants: tuple[str, ...], majority: pd.DataFrame, tables: tu
     """One long table of all models' scores; `tables` has two per variant, the teacher's first."""
     from ctcd.reporting.tables import collect_scores as collect
 
-    floor = majority.assign(variant="majority class", role="", seed=-1)
-    return collect(tables, [(variant, role) for variant in variants for role in ROLES], floor)
+    return collect(tables, [(variant, role) for variant in variants for role in ROLES], majority)
 
 
 def compare_scores(scores: pd.DataFrame, reporting: ReportingParameters) -> pd.DataFrame:

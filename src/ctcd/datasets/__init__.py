@@ -1,0 +1,1 @@
+"""Kedro dataset classes that do not exist elsewhere."""

@@ -1,0 +1,94 @@
+"""Fixtures of the evaluation tests: model folders of three families and a learnable task on real text."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ctcd.evaluation.sentences import collect_sentences
+from ctcd.evaluation.suite import Suite
+from ctcd.evaluation.tasks import Task
+from ctcd.modeling.architecture import build_model
+from ctcd.parameters import FinetuningParameters, ModelParameters
+
+MAXIMUM_LENGTH = 32
+
+
+@pytest.fixture(scope="session")
+def make_settings() -> Callable[..., FinetuningParameters]:
+    def make(**differences: Any) -> FinetuningParameters:
+        values: dict[str, Any] = {
+            "suite": "probes",
+            "tasks": {},
+            "seeds": 1,
+            "epochs": 1,
+            "batch_size": 8,
+            "learning_rate": 2e-3,
+            "warmup_share": 0.1,
+            "weight_decay": 0.01,
+            "dropout": 0.1,
+            "maximum_length": MAXIMUM_LENGTH,
+        }
+        return FinetuningParameters(**(values | differences))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_model(tokenizer, tmp_path_factory) -> Callable[[str], Path]:
+    folders: dict[str, Path] = {}
+
+    def make(architecture: str) -> Path:
+        if architecture not in folders:
+            folders[architecture] = tmp_path_factory.mktemp(architecture)
+            shape = ModelParameters(architecture=architecture, layers=2, width=32, heads=2, feed_forward=64)
+            build_model(shape, tokenizer, MAXIMUM_LENGTH, 0, "student").save_pretrained(folders[architecture])
+            tokenizer.save_pretrained(folders[architecture])
+        return folders[architecture]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sentences(documents) -> list[str]:
+    return [sentence for document in collect_sentences(documents, 2000) for sentence in document.sentences]
+
+
+@pytest.fixture(scope="session")
+def word_task() -> Task:
+    """Does a sentence contain "is"? Anything that learns at all learns this."""
+    return Task("contains_is", ("sentence",), ("accuracy",), classes=2)
+
+
+@pytest.fixture(scope="session")
+def pair_task() -> Task:
+    return Task("pairs", ("sentence1", "sentence2"), ("accuracy", "f1"), classes=2)
+
+
+@pytest.fixture(scope="session")
+def number_task() -> Task:
+    """How long is a sentence?"""
+    return Task("lengths", ("sentence",), ("pearson", "spearman"), regression=True)
+
+
+@pytest.fixture(scope="session")
+def suite(sentences, word_task, pair_task, number_task, tmp_path_factory) -> Suite:
+    """Three tasks on real sentences."""
+    folder = tmp_path_factory.mktemp("suite")
+    labelled = pd.DataFrame({"sentence": sentences, "label": [int(" is " in sentence) for sentence in sentences]})
+    some = min(150, labelled["label"].sum(), (1 - labelled["label"]).sum())
+    balanced = labelled.groupby("label").head(some).sample(frac=1, random_state=0, ignore_index=True)
+    pairs = pd.DataFrame(
+        {"sentence1": sentences[:80], "sentence2": sentences[80:160], "label": [number % 2 for number in range(80)]}
+    )
+    lengths = pd.DataFrame(
+        {"sentence": sentences[:80], "label": [float(len(sentence.split())) / 30 for sentence in sentences[:80]]}
+    )
+    for task, frame in ((word_task, balanced), (pair_task, pairs), (number_task, lengths)):
+        (folder / task.name).mkdir()
+        cut = len(frame) * 2 // 3
+        frame[:cut].to_parquet(folder / task.name / "train.parquet")
+        frame[cut:].to_parquet(folder / task.name / "validation.parquet")
+    return Suite(folder)

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import torch
+
+from ctcd.evaluation.buckets import DeviceSplit, bucket_lengths, evaluation_batches, training_batches
+from ctcd.evaluation.tokenization import TokenizedSplit
+
+LENGTHS = np.random.default_rng(3).integers(3, 65, 333)
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("maximum_length", [8, 30, 64, 100, 128, 512])
+def test_there_are_at_most_sixteen_bucket_lengths_up_to_the_maximum(maximum_length):
+    lengths = bucket_lengths(maximum_length)
+    assert len(lengths) <= 16
+    assert lengths[-1] == maximum_length
+    assert (np.diff(lengths) > 0).all()
+    assert (lengths[:-1] % 4 == 0).all()
+
+
+def test_an_epoch_has_every_example_once_in_full_batches():
+    batches = training_batches(LENGTHS, 64, 32, seed=0, epoch=0)
+    assert sorted(np.concatenate([batch.examples for batch in batches])) == list(range(333))
+    assert sorted(len(batch.examples) for batch in batches) == [13] + [32] * 10
+
+
+def test_rows_are_as_long_as_the_smallest_bucket_that_holds_them():
+    for batch in training_batches(LENGTHS, 64, 32, seed=0, epoch=0):
+        longest = LENGTHS[batch.examples].max()
+        assert batch.length == min(length for length in bucket_lengths(64) if length >= longest)
+        assert batch.is_padded == (LENGTHS[batch.examples] < batch.length).any()
+
+
+def test_batches_hold_similar_lengths_so_that_little_is_padded():
+    batches = training_batches(LENGTHS, 64, 32, seed=0, epoch=0)
+    computed = sum(batch.length * len(batch.examples) for batch in batches)
+    assert computed < 1.15 * LENGTHS.sum()
+
+
+def test_the_order_is_a_function_of_seed_and_epoch_alone():
+    def order(seed, epoch):
+        return [batch.examples.tolist() for batch in training_batches(LENGTHS, 64, 32, seed, epoch)]
+
+    first = order(1, 0)
+    np.random.default_rng().random()
+    assert order(1, 0) == first
+    assert order(1, 1) != first
+    assert order(2, 0) != first
+
+
+def test_evaluation_has_every_example_once_within_the_token_budget():
+    batches = list(evaluation_batches(LENGTHS, 64, 256))
+    assert sorted(np.concatenate([batch.examples for batch in batches])) == list(range(333))
+    assert all(batch.length * len(batch.examples) <= 256 for batch in batches)
+    assert len(list(evaluation_batches(LENGTHS, 64, 1))) == 333
+
+
+def split_of(*rows, types=None):
+    return TokenizedSplit(
+        token_ids=np.concatenate(rows).astype(np.int32),
+        token_types=None if types is None else np.concatenate(types).astype(np.uint8),
+        starts=np.cumsum([0, *map(len, rows)]),
+        labels=np.arange(len(rows)),
+    )
+
+
+def test_a_batch_is_its_rows_with_padding_that_the_mask_hides():
+    split = split_of([2, 11, 12, 3], [2, 21, 3], [2, 31, 32, 33, 34, 3], types=[[0, 0, 0, 1], [0, 0, 1], [0] * 6])
+    (batch,) = training_batches(split.lengths, 8, 3, seed=0, epoch=0)
+    inputs, labels = DeviceSplit.of(split, 9, CPU).inputs(batch)
+    order = np.argsort(labels.numpy())
+    assert inputs["input_ids"][order].tolist() == [
+        [2, 11, 12, 3, 9, 9, 9, 9],
+        [2, 21, 3, 9, 9, 9, 9, 9],
+        [2, 31, 32, 33, 34, 3, 9, 9],
+    ]
+    assert inputs["attention_mask"].sum(1)[order].tolist() == [4, 3, 6]
+    assert inputs["token_type_ids"][order].tolist() == [
+        [0, 0, 0, 1, 0, 0, 0, 0],
+        [0, 0, 1, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0, 0],
+    ]
+
+
+def test_a_batch_without_padding_has_no_mask():
+    split = split_of([2, 11, 12, 3], [2, 21, 22, 3])
+    (batch,) = training_batches(split.lengths, 8, 2, seed=0, epoch=0)
+    inputs, _ = DeviceSplit.of(split, 0, CPU).inputs(batch)
+    assert list(inputs) == ["input_ids"]
+    assert sorted(inputs["input_ids"].tolist()) == [[2, 11, 12, 3], [2, 21, 22, 3]]

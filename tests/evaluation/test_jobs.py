@@ -1,0 +1,67 @@
+import multiprocessing
+
+import numpy as np
+import pytest
+
+from ctcd.errors import InputError
+from ctcd.evaluation.jobs import Job, automatic_workers, run_jobs
+from ctcd.evaluation.tokenization import tokenize_task
+
+
+@pytest.fixture(scope="module")
+def make_job(suite, tokenizer, make_model, make_settings, execution):
+    def make(task, seed=0, **differences):
+        tokenized = tokenize_task(task, suite.read_all(task), tokenizer, 32, True)
+        return Job(make_model("bert"), tokenized, make_settings(**differences), seed, execution)
+
+    return make
+
+
+def test_results_are_the_same_in_any_number_of_workers(make_job, word_task, pair_task, number_task):
+    jobs = [make_job(task, seed) for task in (word_task, pair_task, number_task) for seed in (0, 1)]
+
+    def run(workers):
+        return {(job.tokenized.task.name, job.seed): result for job, result in run_jobs(jobs, workers)}
+
+    alone, together = run(1), run(2)
+    assert alone.keys() == together.keys()
+    for key, predictions in alone.items():
+        other = together[key]["validation"]
+        assert np.array_equal(predictions["validation"].values, other.values)
+        if other.confidences is not None:
+            assert np.array_equal(predictions["validation"].confidences, other.confidences)
+
+
+def test_long_jobs_are_started_first(make_job, word_task, pair_task):
+    jobs = [make_job(pair_task), make_job(word_task), make_job(pair_task, epochs=9)]
+    work = [job.work for job, _ in run_jobs(jobs, 1)]
+    assert work == sorted(work, reverse=True)
+
+
+def test_no_jobs_are_no_results():
+    assert list(run_jobs([], 2)) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_failing_job_says_which_one_and_why(make_job, word_task, pair_task, tmp_path, workers):
+    jobs = [make_job(word_task), make_job(pair_task, 3)]
+    broken = Job(tmp_path, jobs[1].tokenized, jobs[1].settings, 3, jobs[1].execution)
+    with pytest.raises(RuntimeError, match=rf"{tmp_path}.* on task 'pairs' with seed 3 failed: \w+: "):
+        list(run_jobs([jobs[0], broken], workers))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_the_user_can_put_right_stays_an_input_error(make_job, word_task, pair_task, workers):
+    jobs = [make_job(word_task), make_job(pair_task, 4, learning_rate=1e30)]
+    with pytest.raises(InputError, match=r"lower finetuning.learning_rate.* on task 'pairs' with seed 4"):
+        list(run_jobs(jobs, workers))
+
+
+def test_workers_are_gone_after_the_results(make_job, pair_task):
+    list(run_jobs([make_job(pair_task), make_job(pair_task, 1)], 2))
+    assert multiprocessing.active_children() == []
+
+
+def test_automatic_is_one_worker_a_core_and_one_for_a_gpu(execution):
+    assert automatic_workers(execution) >= 1
+    assert automatic_workers(execution.model_copy(update={"device": "cuda"})) == 1
