@@ -15,7 +15,9 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel, ValidationError
 
+from ctcd.distillation.methods import weights_of
 from ctcd.errors import InputError
+from ctcd.evaluation.tasks import chosen_tasks
 from ctcd.parameters import Parameters
 from ctcd.progress import clock
 
@@ -26,15 +28,19 @@ LONG = ("pretraining", "finetuning")  # pipelines whose nodes take minutes
 
 
 def check_parameters(raw: Mapping[str, Any]) -> Parameters:
-    """Validate the whole parameter tree.
+    """Validate the whole parameter tree, and the names of methods and tasks in it.
 
     Raises:
         InputError: names what is wrong, what is allowed, and for an unknown name the closest known one.
     """
     try:
-        return Parameters.model_validate(raw)
+        parameters = Parameters.model_validate(raw)
     except ValidationError as error:
         raise InputError(parameter_sentence(error)) from None
+    for variant in parameters.variants.values():
+        weights_of(variant.method)
+    chosen_tasks(parameters.finetuning)
+    return parameters
 
 
 def parameter_sentence(error: ValidationError) -> str:

@@ -48,7 +48,9 @@ class CorpusParameters(Settings):
 class ModelParameters(Settings):
     """A model's shape. `architecture` is a Hugging Face model type; `options` go to its configuration as they are."""
 
-    architecture: str
+    architecture: Literal[
+        "bert", "distilbert", "electra", "megatron-bert", "modernbert", "roberta", "roberta-prelayernorm"
+    ]
     layers: PositiveInteger
     width: PositiveInteger
     heads: PositiveInteger

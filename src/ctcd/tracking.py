@@ -77,10 +77,10 @@ class TrackingHook:
         self._end("FAILED")
 
     def _begin(self, run_params: dict[str, Any]) -> None:
-        from ctcd.reporting.provenance import _commit, without_secrets
+        from ctcd.reporting.provenance import commit_of, without_secrets
 
         pipeline = ",".join(run_params["pipeline_names"] or ["ctcd"])
-        code = {f"git_{key}": str(value).lower() for key, value in _commit(Path(__file__).parent).items()}
+        code = {f"git_{key}": str(value).lower() for key, value in commit_of(Path(__file__).parent).items()}
         tags = {"pipeline": pipeline, "run_id": run_params["run_id"], **code}
         self._run = _Run(self._project_path, f"{pipeline} {run_params['run_id']}", tags, self._attempt)
         self._run.log_parameters(without_secrets(self._parameters))

@@ -1,10 +1,10 @@
 import json
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pytest
 
+import datasets
 from ctcd.corpus import shards as module
 from ctcd.corpus.shards import METADATA, Shards, ShardWriter
 from ctcd.errors import InputError

@@ -110,6 +110,24 @@ def test_harvest_is_made_anew_when_packages_change(harvests: Harvests, path: Pat
     assert first.fingerprint() != second.fingerprint()
 
 
+def test_harvest_of_some_packages_takes_those_alone(
+    harvests: Harvests, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Package("other", "1.0", path)
+    monkeypatch.setattr(installed_packages, "find_installed_packages", lambda: [other, harvests.package])
+    documents = DocumentsDataset(source="installed-packages:library", filepath=str(path)).load()
+    assert list(documents) == EXPECTED
+    assert documents.fingerprint() == installed_packages.identify_packages([harvests.package])
+
+
+def test_harvest_of_an_unknown_package_is_refused_with_the_known_ones(harvests: Harvests, path: Path) -> None:
+    with pytest.raises(DatasetError) as caught:
+        DocumentsDataset(source="installed-packages:library+nothing", filepath=str(path)).load()
+    assert isinstance(caught.value.__cause__, InputError)
+    assert "names nothing," in str(caught.value.__cause__)
+    assert "choose from library" in str(caught.value.__cause__)
+
+
 def test_same_packages_give_the_same_bytes(harvests: Harvests, path: Path) -> None:
     installed(path).load()
     content = path.read_bytes()

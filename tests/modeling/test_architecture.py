@@ -1,3 +1,5 @@
+from typing import get_args
+
 import pytest
 import torch
 
@@ -77,13 +79,13 @@ def test_options_reach_the_configuration(tokenizer) -> None:
     assert model.config.initializer_range == 0.5
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [({"architecture": "brt"}, "There is no architecture 'brt'"), ({"options": {"rotary": 1}}, "no option 'rotary'")],
-)
-def test_what_does_not_exist_is_said_so(wrong: dict, message: str, tokenizer) -> None:
-    with pytest.raises(InputError, match=message):
-        build_model(shape(**wrong), tokenizer, 16, 1, "teacher")
+def test_an_option_that_does_not_exist_is_said_so(tokenizer) -> None:
+    with pytest.raises(InputError, match="no option 'rotary'"):
+        build_model(shape(options={"rotary": 1}), tokenizer, 16, 1, "teacher")
+
+
+def test_every_architecture_that_can_be_asked_for_has_a_head() -> None:
+    assert set(get_args(ModelParameters.model_fields["architecture"].annotation)) == set(PREDICTION_HEADS)
 
 
 def test_heads_must_divide_the_width() -> None:

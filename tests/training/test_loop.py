@@ -78,14 +78,20 @@ def test_heldout_loss_equals_a_plain_computation(shards, tokenizer, pretraining,
     assert reported == pytest.approx(torch.cat(losses).mean().item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "error", "message"),
+    [
+        (signal.SIGTERM, InputError, "Stopped at step 4 of 6; the state is saved"),
+        (signal.SIGINT, KeyboardInterrupt, ""),
+    ],
+)
 def test_a_stopped_training_goes_on_to_the_very_same_end(
-    number, shards, tokenizer, pretraining, execution, store, tmp_path, monkeypatch
+    number, error, message, shards, tokenizer, pretraining, execution, store, tmp_path, monkeypatch
 ) -> None:
     undisturbed = pretrain(shards, tokenizer, "ctcd", pretraining, execution, StateStore(tmp_path / "other", "ctcd"))
     with monkeypatch.context() as patch:
         interrupt_after(4, patch, lambda: os.kill(os.getpid(), number))
-        with pytest.raises(InputError, match="Stopped at step 4 of 6; the state is saved"):
+        with pytest.raises(error, match=message):
             pretrain(shards, tokenizer, "ctcd", pretraining, execution, store)
     resumed = pretrain(shards, tokenizer, "ctcd", pretraining, execution, store)
     for one, other in zip(undisturbed[:2], resumed[:2], strict=True):

@@ -60,4 +60,3 @@ def mask_tokens(token_ids: Tensor, masking: Masking, seed: int, step: int) -> Ma
     masked = tokens.clone()
     masked[positions] = shown
     return MaskedBatch(masked.view_as(token_ids), positions, labels)
-

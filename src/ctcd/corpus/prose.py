@@ -42,15 +42,16 @@ _CITATION_IN_SENTENCE = re.compile(
 )
 _LABEL = re.compile(r"(?:notes?|nb|n\.b\.|warning|tip|important|hint|caution|remarks?) ?: +", re.IGNORECASE)
 
+# The space comes first, although it is the last to be judged: the engine then skips from space to space.
 _BOUNDARY = re.compile(
-    r"(?:(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!vs\.)(?<!cf\.)(?<!al\.)(?<!etc\.)(?<!Fig\.)(?<!Eq\.)(?<!No\.)|(?<=[.!?][\"')]))"
-    r" (?=[\"'(]?[A-Z])"
+    r" (?=[\"'(]?[A-Z])(?:(?<=[.!?][\"')] )|(?<=[.!?] )"
+    r"(?<!e\.g\. )(?<!i\.e\. )(?<!vs\. )(?<!cf\. )(?<!al\. )(?<!etc\. )(?<!Fig\. )(?<!Eq\. )(?<!No\. ))"
 )
 _SENTENCE = re.compile(r"[\"'(]?[A-Z][^{}<>=|\\^~@#$*`\[\]+]*(?<!e\.g)(?<!i\.e)(?<!etc)[.!?][\"')]{0,2}$")
 _PLAIN_WORD = re.compile(r"(?<!\S)[\"'(]?[A-Za-z]?[a-z]*(?:['’-][A-Za-z]?[a-z]+)*[\"')]?[.,;:!?]?[\"')]?(?!\S)")
 _CLAUSE = re.compile(r"(?:If|When|Whether|Where|Because|Unless|Until)\b[^,;]*$")  # without its main clause
 _UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK|nocommit|noqa)\b")
-_LEGAL = re.compile(r"licen[cs]ed? under|copyright|warrant(?:y|ies)|redistribut|permission is hereby", re.IGNORECASE)
+_LEGAL = re.compile(r"licen[cs]ed? under|copyright|warrant(?:y|ies)|redistribut|permission is hereby")
 _IDENTIFIER_GAP = re.compile(r"(?<=[^\W_])_+(?=[^\W_])")
 _LETTERS = re.compile(r"[a-z'’]+")
 
@@ -94,7 +95,7 @@ def read_documentation(source: str) -> Iterator[str]:
 def read_prose(markup: str) -> Iterator[str]:
     """Paragraphs of marked-up text that read as prose, as plain words."""
     for paragraph in _split_paragraphs(markup):
-        if len(paragraph) >= 4 * _MINIMUM_WORDS:
+        if paragraph.count(" ") >= _MINIMUM_WORDS - 1:
             prose = _longest_prose(paragraph)
             if prose:
                 yield prose
@@ -196,12 +197,15 @@ def _longest_prose(paragraph: str) -> str:
         run = f"{run} {sentence}".strip() if _is_sentence(sentence) else ""
         if len(run) > len(best):
             best = run
-    words = _LETTERS.findall(best.lower())
+    if best.count(" ") < _MINIMUM_WORDS - 1:
+        return ""
+    lowercase = best.lower()
+    words = _LETTERS.findall(lowercase)
     if len(words) < _MINIMUM_WORDS or _FINITE_VERBS.isdisjoint(words):
         return ""
     if sum(word in _FUNCTION_WORDS for word in words) < _MINIMUM_FUNCTION_WORDS * len(words):
         return ""
-    if _CLAUSE.match(best) or _UNFINISHED.search(best) or _LEGAL.search(best):
+    if _CLAUSE.match(best) or _UNFINISHED.search(best) or _LEGAL.search(lowercase):
         return ""
     return _IDENTIFIER_GAP.sub(" ", best).replace("_", "")
 

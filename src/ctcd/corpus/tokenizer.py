@@ -76,7 +76,7 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     tokenizer.add_special_tokens({name: token for name, token in absent.items() if token in vocabulary})
     missing = [name for name, token in absent.items() if token not in vocabulary]
     if missing:
-        raise InputError(f"The tokenizer in '{source}' has no {', '.join(missing)}: masked-language modelling needs it.")
+        raise InputError(f"The tokenizer in '{source}' has no {', '.join(missing)}: masked-language models need it.")
     return tokenizer
 
 

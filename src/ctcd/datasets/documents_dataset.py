@@ -43,8 +43,9 @@ class DocumentsDataset(AbstractDataset[NoReturn, Any]):
         """Describe the source.
 
         Args:
-            source: `installed-packages` (`installed-packages:python+numpy` for some of them), or what `ctcd.corpus.documents.read_documents` takes: a folder, a file, a
-                glob, `hub:owner/name[:configuration][:split]`, or a list of these. Relative paths start at the project.
+            source: `installed-packages` (`installed-packages:python+numpy` for some of them), or what
+                `ctcd.corpus.documents.read_documents` takes: a folder, a file, a glob,
+                `hub:owner/name[:configuration][:split]`, or a list of these. Relative paths start at the project.
             filepath: Parquet file for the harvest of the installed packages; not used for other sources.
             text_column: column of JSON lines, Parquet and hub data sets that holds the text.
             metadata: for plugins such as kedro-viz; not used here.

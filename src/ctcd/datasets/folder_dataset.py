@@ -31,7 +31,7 @@ class FolderDataset(AbstractVersionedDataset[Any, Any]):
             filepath=PurePosixPath(filepath),
             version=version,
             exists_function=self._is_complete,
-            glob_function=lambda pattern: glob.glob(str(pattern)),
+            glob_function=lambda pattern: glob.glob(str(pattern)),  # noqa: PTH207  Kedro's pattern is absolute
         )
 
     def _write(self, folder: Path, data: Any) -> None:

@@ -4,7 +4,6 @@ import torch
 from transformers import AutoConfig, AutoModelForMaskedLM, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.errors import InputError
-from ctcd.modeling.logits import PREDICTION_HEADS
 from ctcd.parameters import ModelParameters
 from ctcd.randomness import seed_from
 
@@ -18,7 +17,7 @@ def build_model(
     """A randomly initialised masked language model: the same weights for the same shape, seed and role.
 
     Raises:
-        InputError: if the architecture is unknown, or an option is not one of its configuration.
+        InputError: if an option is not one of the architecture's configuration.
     """
     configuration = build_configuration(shape, tokenizer, sequence_length)
     with torch.random.fork_rng(devices=[]):
@@ -30,10 +29,6 @@ def build_configuration(
     shape: ModelParameters, tokenizer: PreTrainedTokenizerBase, sequence_length: int
 ) -> PretrainedConfig:
     """The Hugging Face configuration of a shape over a tokenizer's vocabulary."""
-    if shape.architecture not in PREDICTION_HEADS:
-        raise InputError(
-            f"There is no architecture '{shape.architecture}' here: choose one of {', '.join(sorted(PREDICTION_HEADS))}."
-        )
     defaults = AutoConfig.for_model(shape.architecture)
     unknown = [name for name in shape.options if not hasattr(defaults, name)]
     if unknown:

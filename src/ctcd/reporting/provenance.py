@@ -38,7 +38,7 @@ def describe_run(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        **_commit(Path(__file__).parent),
+        **commit_of(Path(__file__).parent),
         "versions": _versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -59,7 +59,7 @@ def without_secrets(value: Any) -> Any:
     return _USER_IN_ADDRESS.sub(f"{HIDDEN}@", value) if isinstance(value, str) else value
 
 
-def _commit(folder: Path) -> dict[str, Any]:
+def commit_of(folder: Path) -> dict[str, Any]:
     """Commit and dirty flag of the repository that tracks `folder`; empty without one (an installed wheel)."""
     if not _git(folder, "ls-files", "--", "."):
         return {}

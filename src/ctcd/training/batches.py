@@ -17,8 +17,11 @@ def batch_of(sequences: Sequences, step: int, batch_size: int, seed: int) -> Ten
     """
     positions = np.arange(step * batch_size, (step + 1) * batch_size)
     epochs, offsets = np.divmod(positions, len(sequences))
-    chosen = [_permutation(len(sequences), int(epoch), seed)[offset] for epoch, offset in zip(epochs, offsets, strict=True)]
-    return torch.from_numpy(sequences.rows(np.array(chosen)))
+    chosen = np.empty_like(positions)
+    for epoch in np.unique(epochs):
+        here = epochs == epoch
+        chosen[here] = _permutation(len(sequences), int(epoch), seed)[offsets[here]]
+    return torch.from_numpy(sequences.rows(chosen))
 
 
 @lru_cache(maxsize=2)

@@ -138,17 +138,18 @@ def _train(training: Training, store: StateStore) -> None:
                 speed = (training.step - counted_step) * training.tokens_per_step / (now - counted_at)
                 counted_step, counted_at = training.step, now
                 losses = _record(training, speed)
-                progress.update(
-                    training.step, {"teacher": losses["teacher_hard_loss"], "student": losses["student_hard_loss"]}, speed
-                )
+                shown = {role: losses[f"{role}_hard_loss"] for role in ("teacher", "student")}
+                progress.update(training.step, shown, speed)
             if _is_due(training.step, settings.steps, execution.evaluations):
                 started = monotonic()
                 _evaluate(training)
                 counted_at += monotonic() - started
-            if stopping.is_set() or monotonic() - saved_at >= execution.checkpoint_seconds:
+            if stopping or monotonic() - saved_at >= execution.checkpoint_seconds:
                 _save(training, store)
                 saved_at = monotonic()
-            if stopping.is_set():
+            if signal.SIGINT in stopping:
+                raise KeyboardInterrupt
+            if stopping:
                 raise InputError(
                     f"Stopped at step {training.step} of {settings.steps}; the state is saved and the same command "
                     "goes on from there."
@@ -242,15 +243,18 @@ def _is_due(step: int, steps: int, times: int) -> bool:
 
 
 @contextmanager
-def _stop_requests() -> Iterator[threading.Event]:
-    """Turn SIGTERM and Ctrl-C into a request that the loop answers between two steps."""
-    requested = threading.Event()
+def _stop_requests() -> Iterator[list[int]]:
+    """Collect SIGTERM and Ctrl-C as requests that the loop answers between two steps."""
+    requests: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield requested  # signals reach the main thread only
+        yield requests  # signals reach the main thread only
         return
-    previous = {number: signal.signal(number, lambda *_: requested.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous = {
+        number: signal.signal(number, lambda received, _: requests.append(received))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
-        yield requested
+        yield requests
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -42,4 +42,3 @@ def choose_hardware(execution: ExecutionParameters, width: int) -> Hardware:
         return Hardware(device, torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32)
     fast = width >= NARROWEST_FOR_BFLOAT16_ON_CPU and torch.cpu._is_avx512_bf16_supported()
     return Hardware(device, torch.bfloat16 if fast else torch.float32)
-

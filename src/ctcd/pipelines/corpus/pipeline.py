@@ -8,8 +8,8 @@ from ctcd.pipelines.corpus.nodes import make_probing_tasks, make_tokenizer, repo
 def create_pipeline() -> Pipeline:
     """The corpus pipeline.
 
-        documents ─┬─> tokenizer ──> shards ──> corpus_report
-                   └─> probes
+    documents ─┬─> tokenizer ──> shards ──> corpus_report
+               └─> probes
     """
     return Pipeline(
         [

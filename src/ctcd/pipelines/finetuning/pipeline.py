@@ -10,7 +10,7 @@ SHARED_INPUTS = ["probes", "glue", "params:finetuning", "params:execution"]
 def create_pipeline(variant: str) -> Pipeline:
     """Fine-tuning and scoring of one variant, in a namespace of its name.
 
-        <variant>.teacher ──> <variant>.teacher.scores, <variant>.teacher.predictions     (and the student)
+    <variant>.teacher ──> <variant>.teacher.scores, <variant>.teacher.predictions     (and the student)
     """
     return Pipeline(
         [
@@ -32,7 +32,7 @@ def create_pipeline(variant: str) -> Pipeline:
 def create_majority_pipeline() -> Pipeline:
     """The score of the majority class, which needs no model.
 
-        probes, glue ──> majority_scores
+    probes, glue ──> majority_scores
     """
     return Pipeline(
         [Node(score_majority, ["probes", "glue", "params:finetuning"], "majority_scores", name="score_majority")],

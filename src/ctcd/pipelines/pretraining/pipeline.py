@@ -8,7 +8,7 @@ from ctcd.pipelines.pretraining.nodes import clear_training_state, pretrain_mode
 def create_pipeline(variant: str) -> Pipeline:
     """The pre-training of one variant, in a namespace of its name.
 
-        shards, tokenizer ──> <variant>.teacher, <variant>.student, <variant>.history
+    shards, tokenizer ──> <variant>.teacher, <variant>.student, <variant>.history
     """
     return Pipeline(
         [

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from ctcd.parameters import ReportingParameters
+from ctcd.parameters import Parameters, ReportingParameters
 
 ROLES = ("teacher", "student")
 
@@ -47,7 +47,8 @@ def describe(parameters: dict[str, Any], corpus_report: dict[str, Any]) -> dict[
     """What produced the numbers: commit, versions, machine, parameters, data."""
     from ctcd.reporting.provenance import describe_run
 
-    return describe_run(parameters) | {"data_fingerprint": corpus_report["fingerprint"]}
+    plain = Parameters.model_validate(parameters).model_dump(mode="json", exclude_none=True)
+    return describe_run(plain) | {"data_fingerprint": corpus_report["fingerprint"]}
 
 
 def write_report(

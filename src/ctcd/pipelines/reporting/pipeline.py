@@ -9,8 +9,8 @@ from ctcd.pipelines.reporting import nodes
 def create_pipeline(variants: tuple[str, ...]) -> Pipeline:
     """The report over some variants.
 
-        <variant>.<role>.scores, majority_scores ──> scores ──> comparison ──> figures, report, summary
-        <variant>.history, corpus_report ──> histories ──> heldout_losses
+    <variant>.<role>.scores, majority_scores ──> scores ──> comparison ──> figures, report, summary
+    <variant>.history, corpus_report ──> histories ──> heldout_losses
     """
 
     def collect_scores(majority: pd.DataFrame, *tables: pd.DataFrame) -> pd.DataFrame:

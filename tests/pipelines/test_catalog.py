@@ -1,0 +1,46 @@
+"""The catalog and the graph, without running them."""
+
+from pathlib import Path
+
+import pytest
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.io import MemoryDataset
+
+ROOT = Path(__file__).parents[2]
+UNVERSIONED = {"DocumentsDataset", "ReadyTokenizerDataset", "TrainingStateDataset"}
+
+
+@pytest.fixture(scope="module", params=["base", "test"])
+def context(request: pytest.FixtureRequest):
+    bootstrap_project(ROOT)
+    with KedroSession.create(ROOT, env=request.param) as session:
+        yield session.load_context()
+
+
+def test_every_dataset_is_declared_and_has_a_layer(context) -> None:
+    for name in pipelines["ctcd"].datasets():
+        if name.startswith("params:") or name == "parameters":
+            continue
+        dataset = context.catalog.get(name)
+        assert not isinstance(dataset, MemoryDataset), name
+        assert dataset.metadata["kedro-viz"]["layer"], name
+
+
+def test_everything_a_run_makes_is_versioned(context) -> None:
+    for name in pipelines["ctcd"].all_outputs():
+        assert context.catalog.get(name)._version is not None, name
+
+
+def test_the_default_pipeline_is_the_study(context) -> None:
+    assert pipelines["__default__"].nodes == pipelines["ctcd"].nodes
+
+
+def test_the_graph_stays_readable(context) -> None:
+    assert len(pipelines["ctcd"].nodes) < 60
+
+
+def test_no_two_nodes_share_a_name(context) -> None:
+    names = [node.name for node in pipelines["ctcd"].nodes]
+    assert len(names) == len(set(names))
