@@ -64,7 +64,6 @@ def finetune(
     settings: FinetuningParameters,
     seed: int,
     execution: ExecutionParameters,
-    random_weights: bool = False,
 ) -> dict[str, Predictions]:
     """Fine-tune a model and predict all validation splits with its last epoch's weights.
 
@@ -74,9 +73,8 @@ def finetune(
         folder: a Hugging Face model folder of any encoder family.
         tokenized: the task.
         settings: how long and how fast to learn.
-        seed: of the new head (or all weights), the order of examples and the dropout.
+        seed: of the new head, the order of examples and the dropout.
         execution: device and precision.
-        random_weights: start from random weights of the same shape instead of the folder's.
 
     Raises:
         InputError: if the training diverges.
@@ -84,7 +82,7 @@ def finetune(
     configuration = _configuration(folder, tokenized.outputs, settings.dropout)
     hardware = choose_hardware(execution, configuration.hidden_size)
     with _seeded(seed, hardware.device):
-        model = _load(folder, configuration, random_weights).to(hardware.device)
+        model = _load(folder, configuration).to(hardware.device)
         splits = {
             name: DeviceSplit.of(split, tokenized.padding_id, hardware.device)
             for name, split in tokenized.splits.items()
@@ -104,10 +102,8 @@ def _configuration(folder: Path, outputs: int, dropout: float) -> PretrainedConf
     return configuration
 
 
-def _load(folder: Path, configuration: PretrainedConfig, random_weights: bool) -> PreTrainedModel:
+def _load(folder: Path, configuration: PretrainedConfig) -> PreTrainedModel:
     with _quiet_transformers():
-        if random_weights:
-            return AutoModelForSequenceClassification.from_config(configuration)
         return AutoModelForSequenceClassification.from_pretrained(folder, config=configuration, dtype=torch.float32)
 
 

@@ -34,7 +34,6 @@ class Job:
     settings: FinetuningParameters
     seed: int
     execution: ExecutionParameters
-    random_weights: bool = False
 
     @property
     def work(self) -> int:
@@ -55,7 +54,7 @@ class Job:
             RuntimeError: names the job, for anything else.
         """
         try:
-            return finetune(self.folder, self.tokenized, self.settings, self.seed, self.execution, self.random_weights)
+            return finetune(self.folder, self.tokenized, self.settings, self.seed, self.execution)
         except InputError as error:
             raise InputError(f"{error} (Fine-tuning {self}.)") from error
         except torch.OutOfMemoryError as error:

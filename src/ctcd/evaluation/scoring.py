@@ -28,7 +28,6 @@ def score_model(
     tasks: Sequence[Task],
     settings: FinetuningParameters,
     execution: ExecutionParameters,
-    random_weights: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fine-tune a model on every task with every seed and score its predictions.
 
@@ -40,7 +39,6 @@ def score_model(
         tasks: which ones.
         settings: seeds, epochs and so on.
         execution: device, precision, workers.
-        random_weights: the control: random weights of the same shape instead of the folder's.
 
     Returns:
         scores: columns task, split, seed, metric, value, examples.
@@ -51,7 +49,7 @@ def score_model(
         InputError: for what the user can put right.
     """
     frames = read_tasks(suite, tasks)
-    jobs = _jobs(folder, frames, tasks, settings, execution, random_weights)
+    jobs = _jobs(folder, frames, tasks, settings, execution)
     results: dict[str, dict[int, dict[str, Predictions]]] = {task.name: {} for task in tasks}
     scores: dict[str, pd.DataFrame] = {}
     for job, predictions in run_jobs(jobs, execution.workers):
@@ -95,7 +93,6 @@ def _jobs(
     tasks: Sequence[Task],
     settings: FinetuningParameters,
     execution: ExecutionParameters,
-    random_weights: bool,
 ) -> list[Job]:
     if not (folder / "config.json").is_file():
         raise InputError(f"'{folder}' is no model folder: it has no config.json; run the pre-training first.")
@@ -106,7 +103,7 @@ def _jobs(
         for task in tasks
     ]
     return [
-        Job(folder, task, settings, seed, execution, random_weights)
+        Job(folder, task, settings, seed, execution)
         for task in tokenized
         for seed in range(settings.seeds)
     ]
