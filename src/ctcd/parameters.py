@@ -46,7 +46,7 @@ class CorpusParameters(Settings):
 
 
 class ModelParameters(Settings):
-    """A model's shape. `architecture` is a Hugging Face model type; `options` go to its configuration as they are."""
+    """A model's shape; `options` that are not null go to its Hugging Face configuration as they are."""
 
     architecture: Literal[
         "bert", "distilbert", "electra", "megatron-bert", "modernbert", "roberta", "roberta-prelayernorm"

@@ -75,7 +75,7 @@ def test_parameters_are_counted_once_where_weights_are_tied(tokenizer) -> None:
 
 
 def test_options_reach_the_configuration(tokenizer) -> None:
-    model = build_model(shape(options={"initializer_range": 0.5}), tokenizer, 16, 1, "teacher")
+    model = build_model(shape(options={"initializer_range": 0.5, "rotary": None}), tokenizer, 16, 1, "teacher")
     assert model.config.initializer_range == 0.5
 
 

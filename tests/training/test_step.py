@@ -12,6 +12,7 @@ from ctcd.modeling.architecture import build_model
 from ctcd.parameters import OptimiserParameters
 from ctcd.training.batches import batch_of
 from ctcd.training.precision import Hardware
+from ctcd.training.side_by_side import SideBySide
 from ctcd.training.step import NonFiniteLossError, Trainee, train_step
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
@@ -33,7 +34,8 @@ def batch(shards, tokenizer):
 
 def step(models, batch, weights: Weights, optimiser: OptimiserParameters = ADAMW):
     teacher, student = (Trainee.start(model, optimiser, CPU) for model in models)
-    return train_step(teacher, student, batch, weights, 1.0, 1.0, 1.0, CPU)
+    side_by_side = SideBySide(CPU.device, has_dropout=False)
+    return train_step(teacher, student, batch, weights, 1.0, 1.0, 1.0, side_by_side)
 
 
 @pytest.mark.parametrize("method", ["standalone", "ctcd", "one_way_online"])

@@ -1,9 +1,9 @@
 """Tasks made from held-out documents by construction, in GLUE's formats.
 
-All ask for what masked-language modelling teaches: which words fit together, and which sentences do. In each a text
-is left as it is or spoilt by something that a bag of words does not show. Pairs are spoilt by exchanging texts among
-the spoilt examples, so that one text of a pair alone tells nothing about the label. The exception is `topic`, which is
-lexical, and so a check that fine-tuning works.
+Those about words ask for what masked-language modelling teaches first: which words go together, in which order. A
+sentence is left as it is, or spoilt in a way that its words alone do not show. Those about pairs ask for more, and a
+small model that has seen little text may well stay at chance. `topic` is lexical: random weights learn it as well, so
+it shows that fine-tuning works.
 """
 
 import logging
@@ -20,16 +20,18 @@ from ctcd.corpus.documents import Document
 from ctcd.errors import InputError
 from ctcd.evaluation.sentences import SentenceDocument, collect_sentences, split_by_document
 from ctcd.evaluation.suite import LABEL
+from ctcd.evaluation.tasks import MASKED_WORD
 from ctcd.parameters import ProbesParameters
 from ctcd.randomness import seed_from
 
 logger = logging.getLogger(__name__)
 
-FEWEST_EXAMPLES = 40
-# More text than this per example is not read.
-SENTENCES_PER_EXAMPLE = 20
-REPLACED_SHARE = 0.2
-SHUFFLED_WORDS = 4
+FEWEST_EXAMPLES = 40  # for training; a quarter of it for validation
+SENTENCES_PER_EXAMPLE = 20  # more text is not read
+FEWEST_SHUFFLED_WORDS = 5
+SHIFTED_BIGRAMS = 3
+FUNCTION_WORDS = 60
+MISSING_WORDS = 4
 TOPICS = 4
 
 _LOWER_WORD = re.compile(r"[^\W\d_A-Z]+")
@@ -41,14 +43,12 @@ class Text:
 
     Attributes:
         documents: of this split.
-        ranked_words: lower-case words of both splits, most frequent first.
-        ranks: a word's place in `ranked_words`.
+        words: lower-case words of both splits, most frequent first.
         topics: sources that both splits have most of.
     """
 
     documents: list[SentenceDocument]
-    ranked_words: list[str]
-    ranks: Mapping[str, int]
+    words: list[str]
     topics: list[str]
 
 
@@ -58,7 +58,7 @@ Builder = Callable[[Text, int, np.random.Generator], pd.DataFrame]
 
 
 def make_probes(documents: Iterable[Document], settings: ProbesParameters) -> dict[str, dict[str, pd.DataFrame]]:
-    """Every probe with a training and a validation split that share no document and no sentence.
+    """Make every probe, with a training and a validation split that share no document and no sentence.
 
     The same documents in the same order and the same settings give the same examples. Too little text gives fewer
     examples and a warning; a probe that the text cannot give at all (one source has no topics) is left out.
@@ -83,7 +83,7 @@ def make_probes(documents: Iterable[Document], settings: ProbesParameters) -> di
             for split, text in splits.items()
         }
         if _has_enough(name, frames, examples):
-            probes[name] = {split: _shuffled(frame, settings.seed) for split, frame in frames.items()}
+            probes[name] = {split: _shuffled_rows(frame, settings.seed) for split, frame in frames.items()}
     if not probes:
         sentences = sum(len(document.sentences) for document in collected)
         raise InputError(
@@ -97,189 +97,201 @@ def _split(collected: list[SentenceDocument], settings: ProbesParameters) -> dic
     share = settings.validation_examples / (settings.train_examples + settings.validation_examples)
     train, validation = split_by_document(collected, share, np.random.default_rng(seed_from(settings.seed, "split")))
     counts = Counter(
-        word for document in collected for sentence in document.sentences for word in _lower_words(sentence)
+        word
+        for document in collected
+        for sentence in document.sentences
+        for word in sentence.split()
+        if _LOWER_WORD.fullmatch(word)
     )
-    ranked = sorted(counts, key=lambda word: (-counts[word], word))
-    ranks = {word: rank for rank, word in enumerate(ranked)}
+    words = sorted(counts, key=lambda word: (-counts[word], word))
     topics = _topics(train, validation)
-    return {
-        "train": Text(train, ranked, ranks, topics),
-        "validation": Text(validation, ranked, ranks, topics),
-    }
+    return {"train": Text(train, words, topics), "validation": Text(validation, words, topics)}
 
 
-def _topics(*splits: list[SentenceDocument]) -> list[str]:
-    counts = [Counter[str]() for _ in splits]
-    for count, documents in zip(counts, splits, strict=True):
+def _topics(train: list[SentenceDocument], validation: list[SentenceDocument]) -> list[str]:
+    """Sources with most sentences in the split where they have fewest, relative to the split's size."""
+    shares = []
+    for documents in (train, validation):
+        counts: Counter[str] = Counter()
         for document in documents:
-            count[document.source] += len(document.sentences)
-    common = [source for source in counts[0] if all(count[source] for count in counts)]
-    return sorted(common, key=lambda source: (-min(count[source] / count.total() for count in counts), source))[:TOPICS]
+            counts[document.source] += len(document.sentences)
+        shares.append({source: count / counts.total() for source, count in counts.items()})
+    smallest = {source: min(shares[0][source], shares[1][source]) for source in shares[0] if source in shares[1]}
+    return sorted(smallest, key=lambda source: (-smallest[source], source))[:TOPICS]
 
 
 def _has_enough(name: str, frames: Mapping[str, pd.DataFrame], examples: Mapping[str, int]) -> bool:
-    numbers = {split: len(frame) for split, frame in frames.items()}
-    if numbers["train"] < FEWEST_EXAMPLES or numbers["validation"] < FEWEST_EXAMPLES // 4:
+    train, validation = len(frames["train"]), len(frames["validation"])
+    if train < FEWEST_EXAMPLES or validation < FEWEST_EXAMPLES // 4:
         logger.warning("The held-out text is too short or too uniform for the probe '%s': it is left out.", name)
         return False
-    if any(numbers[split] < examples[split] for split in examples):
-        logger.warning(
-            "The held-out text gives the probe '%s' only %d training and %d validation examples.",
-            name,
-            numbers["train"],
-            numbers["validation"],
-        )
+    # A few examples less, so that classes are equally many, are no news.
+    if train < 0.95 * examples["train"] or validation < 0.95 * examples["validation"]:
+        logger.warning("The held-out text gives the probe '%s' only %d + %d examples.", name, train, validation)
     return True
 
 
-def _shuffled(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
-    return frame.iloc[np.random.default_rng(seed_from(seed, "shuffle")).permutation(len(frame))].reset_index(drop=True)
+def _shuffled_rows(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
+    return frame.iloc[np.random.default_rng(seed_from(seed, "rows")).permutation(len(frame))].reset_index(drop=True)
 
 
-def _replaced_words(text: Text, examples: int, random: np.random.Generator) -> pd.DataFrame:
-    """Ask in CoLA's format whether some words were replaced by others of similar frequency."""
-    return _spoilt_sentences(text, examples, random, lambda words: _replace(words, text, random))
+# About words: one sentence, CoLA's format unless said otherwise.
 
 
 def _shuffled_words(text: Text, examples: int, random: np.random.Generator) -> pd.DataFrame:
-    """Ask in CoLA's format whether four words in a row were shuffled."""
-    return _spoilt_sentences(text, examples, random, lambda words: _shuffle(words, SHUFFLED_WORDS, random))
+    """Ask whether all plain lower-case words changed places; capitals and punctuation stay and give no hint."""
+
+    def spoil(words: list[str]) -> list[str] | None:
+        places = _plain_places(words)
+        return _shuffle(words, places, random) if len(places) >= FEWEST_SHUFFLED_WORDS else None
+
+    return _spoilt_sentences(text, examples, random, spoil)
+
+
+def _function_words(text: Text, examples: int, random: np.random.Generator) -> pd.DataFrame:
+    """Ask whether the sentence's most frequent words changed places among one another."""
+    frequent = set(text.words[:FUNCTION_WORDS])
+
+    def spoil(words: list[str]) -> list[str] | None:
+        places = [place for place in _plain_places(words) if words[place] in frequent]
+        return _shuffle(words, places, random) if len(places) >= 3 else None
+
+    return _spoilt_sentences(text, examples, random, spoil)
 
 
 def _bigram_shift(text: Text, examples: int, random: np.random.Generator) -> pd.DataFrame:
-    """Ask in CoLA's format, after SentEval, whether two neighbouring words were exchanged."""
-    return _spoilt_sentences(text, examples, random, lambda words: _shuffle(words, 2, random))
+    """Ask whether neighbouring words were exchanged, after SentEval, but three times in a sentence instead of once."""
+
+    def spoil(words: list[str]) -> list[str] | None:
+        plain = set(_plain_places(words))
+        exchanged: list[int] = []
+        for place in random.permutation(len(words) - 1).tolist():
+            is_free = all(abs(place - other) > 1 for other in exchanged)
+            if is_free and {place, place + 1} <= plain and words[place] != words[place + 1]:
+                exchanged.append(place)
+        if len(exchanged) < SHIFTED_BIGRAMS:
+            return None
+        for place in exchanged[:SHIFTED_BIGRAMS]:
+            words[place : place + 2] = words[place + 1], words[place]
+        return words
+
+    return _spoilt_sentences(text, examples, random, spoil)
+
+
+def _missing_word(text: Text, examples: int, random: np.random.Generator) -> pd.DataFrame:
+    """Ask, in SST-2's format with more classes, which of the four most frequent words is masked; as often each."""
+    classes = {word: label for label, word in enumerate(text.words[:MISSING_WORDS])}
+    sentences: list[list[str]] = [[] for _ in classes]
+    for sentence in _drawn(_sentences(text), random):
+        words = sentence.split()
+        places = [place for place, word in enumerate(words) if word in classes]
+        if places:
+            # The rarest so far, or the classes would run out of sentences one after the other.
+            place = min(places, key=lambda place: len(sentences[classes[words[place]]]))
+            label = classes[words[place]]
+            sentences[label].append(" ".join([*words[:place], MASKED_WORD, *words[place + 1 :]]))
+    return _equally_many(sentences, examples)
+
+
+def _topic(text: Text, examples: int, random: np.random.Generator) -> pd.DataFrame:
+    """Ask, in SST-2's format with more classes, which source a sentence is from; as often each."""
+    sentences = [
+        [sentence for document in text.documents if document.source == topic for sentence in document.sentences]
+        for topic in text.topics
+    ]
+    return _equally_many([_drawn(group, random) for group in sentences], examples)
+
+
+# About pairs: RTE's format unless said otherwise.
+
+
+def _sentence_order(text: Text, examples: int, random: np.random.Generator) -> pd.DataFrame:
+    """Ask, after DiscoEval, whether neighbouring sentences are in order (1) or exchanged (0)."""
+    pairs = _drawn(_neighbours(text), random)[:examples]
+    rows = [(first, second, 1) for first, second, _ in pairs[::2]] + [
+        (second, first, 0) for first, second, _ in pairs[1::2]
+    ]
+    return pd.DataFrame(rows, columns=["sentence1", "sentence2", LABEL])
+
+
+def _same_document(text: Text, examples: int, random: np.random.Generator) -> pd.DataFrame:
+    """Ask, in MRPC's format, whether two sentences are neighbours (1) or from different documents (0).
+
+    The different ones exchange their second sentences among one another, so that one sentence alone tells nothing.
+    """
+    pairs = _drawn(_neighbours(text), random)[:examples]
+    together, apart = pairs[::2], pairs[1::2]
+    # Half a circle further is as good as random, and rarely the same document.
+    others = [*apart[len(apart) // 2 :], *apart[: len(apart) // 2]]
+    rows = [(first, second, 1) for first, second, _ in together] + [
+        (pair[0], other[1], 0) for pair, other in zip(apart, others, strict=True) if pair[2] != other[2]
+    ]
+    return pd.DataFrame(rows, columns=["sentence1", "sentence2", LABEL])
+
+
+BUILDERS: Mapping[str, Builder] = {
+    "shuffled_words": _shuffled_words,
+    "function_words": _function_words,
+    "bigram_shift": _bigram_shift,
+    "missing_word": _missing_word,
+    "topic": _topic,
+    "sentence_order": _sentence_order,
+    "same_document": _same_document,
+}
 
 
 def _spoilt_sentences(
     text: Text, examples: int, random: np.random.Generator, spoil: Callable[[list[str]], list[str] | None]
 ) -> pd.DataFrame:
-    """Leave half of the sentences as they are (1), spoil half (0); skip those that cannot be spoilt."""
-    rows: list[dict[str, object]] = []
-    for sentence in _drawn([sentence for document in text.documents for sentence in document.sentences], random):
+    """Leave half of the sentences as they are (1), spoil half (0); skip for both what cannot be spoilt."""
+    rows: list[tuple[str, int]] = []
+    for sentence in _drawn(_sentences(text), random):
         spoilt = spoil(sentence.split())
         if spoilt is not None:
             label = (len(rows) + 1) % 2
-            rows.append({"sentence": sentence if label else " ".join(spoilt), LABEL: label})
+            rows.append((sentence if label else " ".join(spoilt), label))
         if len(rows) == examples:
             break
     return pd.DataFrame(rows, columns=["sentence", LABEL])
 
 
-def _replace(words: list[str], text: Text, random: np.random.Generator) -> list[str] | None:
-    places = [place for place, word in enumerate(words) if word in text.ranks]
-    count = max(1, round(REPLACED_SHARE * len(words)))
-    if len(places) < count:
-        return None
-    for place in random.choice(places, count, replace=False):
-        rank = text.ranks[words[place]]
-        low, high = rank // 2, min(2 * rank + 2, len(text.ranked_words) - 1)
-        other = int(random.integers(low, high))
-        words[place] = text.ranked_words[other + (other >= rank)]
-    return words
+def _shuffle(words: list[str], places: Sequence[int], random: np.random.Generator) -> list[str] | None:
+    """Change the words at some places among one another until most differ; None if that does not come about."""
+    for _ in range(10):
+        moved = [words[place] for place in _drawn(places, random)]
+        different = sum(word != words[place] for place, word in zip(places, moved, strict=True))
+        if different >= 0.7 * len(places):
+            shuffled = list(words)
+            for place, word in zip(places, moved, strict=True):
+                shuffled[place] = word
+            return shuffled
+    return None
 
 
-def _shuffle(words: list[str], count: int, random: np.random.Generator) -> list[str] | None:
-    """Reorder `count` neighbours among the plain lower-case words, so that capitals and punctuation give no hint."""
-    is_plain = [bool(_LOWER_WORD.fullmatch(word)) for word in words]
-    starts = [
-        start
-        for start in range(len(words) - count + 1)
-        if all(is_plain[start : start + count]) and len(set(words[start : start + count])) == count
-    ]
-    if not starts:
-        return None
-    start = int(random.choice(starts))
-    window = words[start : start + count]
-    # Every word moves: a rotation of a random order would do, but a new draw is plainer.
-    order = random.permutation(count)
-    while (order == np.arange(count)).any():
-        order = random.permutation(count)
-    return [*words[:start], *(window[place] for place in order), *words[start + count :]]
+def _plain_places(words: Sequence[str]) -> list[int]:
+    return [place for place, word in enumerate(words) if _LOWER_WORD.fullmatch(word)]
 
 
-def _sentence_halves(text: Text, examples: int, random: np.random.Generator) -> pd.DataFrame:
-    """Ask in RTE's format whether two halves belong to one sentence (1) or to two (0)."""
-    halves = []
-    for sentence in _drawn([sentence for document in text.documents for sentence in document.sentences], random):
-        words = sentence.split()
-        if len(words) >= 8:
-            halves.append((" ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :]), sentence))
-    return _matched_pairs(halves[:examples])
+def _sentences(text: Text) -> list[str]:
+    return [sentence for document in text.documents for sentence in document.sentences]
 
 
-def _same_document(text: Text, examples: int, random: np.random.Generator) -> pd.DataFrame:
-    """Ask in MRPC's format whether two sentences are neighbours (1) or from different documents (0)."""
-    pairs = [
-        (run[place], run[place + 1], str(number))
+def _neighbours(text: Text) -> list[tuple[str, str, int]]:
+    """Sentences that follow one another, each in one pair only, and the number of their document."""
+    return [
+        (run[place], run[place + 1], number)
         for number, document in enumerate(text.documents)
         for run in document.runs
         for place in range(0, len(run) - 1, 2)
     ]
-    return _matched_pairs(_drawn(pairs, random)[:examples])
 
 
-def _sentence_order(text: Text, examples: int, random: np.random.Generator) -> pd.DataFrame:
-    """Ask in RTE's format, after DiscoEval, whether neighbouring sentences are in order (1) or exchanged (0)."""
-    pairs = [
-        (run[place], run[place + 1])
-        for document in text.documents
-        for run in document.runs
-        for place in range(0, len(run) - 1, 2)
-    ]
-    rows = [
-        (first, second, 1) if number % 2 == 0 else (second, first, 0)
-        for number, (first, second) in enumerate(_drawn(pairs, random)[:examples])
-    ]
-    return pd.DataFrame(rows, columns=["sentence1", "sentence2", LABEL])
-
-
-def _topic(text: Text, examples: int, random: np.random.Generator) -> pd.DataFrame:
-    """Ask in SST-2's format, with more classes, which source a sentence is from; equally many of each."""
-    if len(text.topics) < 2:
-        return pd.DataFrame(columns=["sentence", LABEL])
-    by_topic = [
-        [sentence for document in text.documents if document.source == topic for sentence in document.sentences]
-        for topic in text.topics
-    ]
-    each = min(examples // len(by_topic), *map(len, by_topic))
-    rows = [
-        (sentence, label) for label, sentences in enumerate(by_topic) for sentence in _drawn(sentences, random)[:each]
-    ]
+def _equally_many(sentences: Sequence[Sequence[str]], examples: int) -> pd.DataFrame:
+    """Label sentences by their group and take as many of each group; none if there is only one group."""
+    each = min(examples // len(sentences), *map(len, sentences)) if len(sentences) > 1 else 0
+    rows = [(sentence, label) for label, group in enumerate(sentences) for sentence in group[:each]]
     return pd.DataFrame(rows, columns=["sentence", LABEL])
-
-
-BUILDERS: Mapping[str, Builder] = {
-    "replaced_words": _replaced_words,
-    "shuffled_words": _shuffled_words,
-    "bigram_shift": _bigram_shift,
-    "sentence_halves": _sentence_halves,
-    "same_document": _same_document,
-    "sentence_order": _sentence_order,
-    "topic": _topic,
-}
-
-
-def _matched_pairs(pairs: Sequence[tuple[str, str, str]]) -> pd.DataFrame:
-    """Every second pair as it is (1); the others exchange their second texts among one another (0).
-
-    Each pair ends with its origin; no exchanged text comes from the same one.
-    """
-    together, apart = pairs[::2], pairs[1::2]
-    rows = [(first, second, 1) for first, second, _ in together]
-    for shift in range(1, len(apart)):
-        moved = [*apart[shift:], *apart[:shift]]
-        if all(pair[2] != other[2] for pair, other in zip(apart, moved, strict=True)):
-            break
-    else:
-        moved = [*apart[1:], *apart[:1]]
-    rows += [(pair[0], other[1], 0) for pair, other in zip(apart, moved, strict=True) if pair[2] != other[2]]
-    return pd.DataFrame(rows, columns=["sentence1", "sentence2", LABEL])
 
 
 def _drawn(items: Sequence[Item], random: np.random.Generator) -> list[Item]:
     return [items[index] for index in random.permutation(len(items))]
-
-
-def _lower_words(sentence: str) -> list[str]:
-    return [word for word in sentence.split() if _LOWER_WORD.fullmatch(word)]

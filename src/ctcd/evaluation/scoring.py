@@ -102,11 +102,7 @@ def _jobs(
         tokenize_task(task, frames[task.name], tokenizer, settings.maximum_length, uses_token_types(configuration))
         for task in tasks
     ]
-    return [
-        Job(folder, task, settings, seed, execution)
-        for task in tokenized
-        for seed in range(settings.seeds)
-    ]
+    return [Job(folder, task, settings, seed, execution) for task in tokenized for seed in range(settings.seeds)]
 
 
 def _scores(task: Task, frames: dict[str, pd.DataFrame], results: dict[int, dict[str, Predictions]]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ctcd.corpus.documents import Document
 
-SHORTEST, LONGEST = 5, 30  # words of a sentence
+SHORTEST, LONGEST = 5, 20  # words of a sentence
 PLAIN_SHARE = 0.8  # of a sentence's words
 # With fewer documents than this they are cut into sections, and sections are told apart instead.
 FEW_DOCUMENTS = 20
@@ -83,7 +83,7 @@ def split_sentences(paragraph: str) -> list[str]:
 
 
 def looks_like_a_sentence(text: str) -> bool:
-    """Whether a text has 5 to 30 words, nearly all plain, a capital first and an end."""
+    """Whether a text has 5 to 20 words, nearly all plain, a capital first and an end."""
     words = text.split()
     return (
         SHORTEST <= len(words) <= LONGEST

@@ -61,14 +61,16 @@ GLUE = _table(
 
 # Made by `ctcd.evaluation.probes`, in GLUE's formats.
 PROBES = _table(
-    Task("replaced_words", ("sentence",), ("matthews",), classes=2),
     Task("shuffled_words", ("sentence",), ("matthews",), classes=2),
+    Task("function_words", ("sentence",), ("matthews",), classes=2),
     Task("bigram_shift", ("sentence",), ("matthews",), classes=2),
-    Task("sentence_halves", PAIR, ("accuracy",), classes=2),
+    Task("missing_word", ("sentence",), ("accuracy",)),
+    Task("topic", ("sentence",), ("accuracy",)),
     Task("sentence_order", PAIR, ("accuracy",), classes=2),
     Task("same_document", PAIR, ("accuracy", "f1"), classes=2),
-    Task("topic", ("sentence",), ("accuracy",)),
 )
+# How a text shows a masked word, whatever a tokenizer calls its own.
+MASKED_WORD = "[MASK]"
 
 SUITES: Mapping[str, Mapping[str, Task]] = {"glue": GLUE, "probes": PROBES}
 

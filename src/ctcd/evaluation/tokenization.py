@@ -10,7 +10,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from ctcd.errors import InputError
 from ctcd.evaluation.suite import LABEL
-from ctcd.evaluation.tasks import Task
+from ctcd.evaluation.tasks import MASKED_WORD, Task
 
 TEXTS_AT_ONCE = 1 << 14
 
@@ -120,7 +120,7 @@ def _tokenize_split(
     types: list[NDArray[np.uint8]] = []
     lengths: list[int] = []
     for start in range(0, len(frame), TEXTS_AT_ONCE):
-        texts = [frame[column].iloc[start : start + TEXTS_AT_ONCE].tolist() for column in task.text_columns]
+        texts = [_texts(frame[column].iloc[start : start + TEXTS_AT_ONCE], tokenizer) for column in task.text_columns]
         encoded = tokenizer(
             *texts,
             truncation=True,
@@ -138,3 +138,11 @@ def _tokenize_split(
         starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         labels=frame[LABEL].to_numpy(),
     )
+
+
+def _texts(column: "pd.Series[str]", tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Texts with masked words as the tokenizer writes them."""
+    mask = tokenizer.mask_token
+    if mask in (None, MASKED_WORD):
+        return column.tolist()
+    return [text.replace(MASKED_WORD, mask) for text in column]

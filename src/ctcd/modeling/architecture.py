@@ -30,7 +30,9 @@ def build_configuration(
 ) -> PretrainedConfig:
     """The Hugging Face configuration of a shape over a tokenizer's vocabulary."""
     defaults = AutoConfig.for_model(shape.architecture)
-    unknown = [name for name in shape.options if not hasattr(defaults, name)]
+    # An environment's file cannot remove a name that base sets, but it can set it to null.
+    options = {name: value for name, value in shape.options.items() if value is not None}
+    unknown = [name for name in options if not hasattr(defaults, name)]
     if unknown:
         raise InputError(
             f"The configuration of '{shape.architecture}' has no option '{unknown[0]}': "
@@ -51,7 +53,7 @@ def build_configuration(
     }
     dropouts = ("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout", "dropout")
     settings |= {name: shape.dropout for name in dropouts if hasattr(defaults, name)}
-    return AutoConfig.for_model(shape.architecture, **(settings | shape.options))
+    return AutoConfig.for_model(shape.architecture, **(settings | options))
 
 
 def parameter_count(model: torch.nn.Module) -> int:

@@ -22,7 +22,7 @@ class History:
         """Keep a step's figures on their device; nothing waits for them."""
         self.waiting.append(torch.stack((*losses[1:], teacher_norm, student_norm)))
 
-    def flush(self, step: int, tokens: int, rate_factor: float, tokens_per_second: float) -> dict[str, float]:
+    def flush(self, step: int, tokens: int, learning_rate: float, tokens_per_second: float) -> dict[str, float]:
         """Add rows of what was collected; returns the means by name."""
         means = torch.stack(self.waiting).mean(0).tolist()
         self.waiting.clear()
@@ -30,7 +30,7 @@ class History:
         roles = ("teacher", "teacher", "student", "student", "teacher", "student")
         for role, name, value in zip(roles, names, means, strict=True):
             self.add(step, tokens, role, name, value)
-        self.add(step, tokens, "pair", "learning_rate_factor", rate_factor)
+        self.add(step, tokens, "pair", "learning_rate", learning_rate)
         self.add(step, tokens, "pair", "tokens_per_second", tokens_per_second)
         return {f"{role}_{name}": value for role, name, value in zip(roles, names, means, strict=True)}
 

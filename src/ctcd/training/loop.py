@@ -26,6 +26,7 @@ from ctcd.training.evaluation import evaluate, heldout_batches
 from ctcd.training.history import History
 from ctcd.training.precision import Hardware, choose_hardware
 from ctcd.training.schedule import learning_rate_factor
+from ctcd.training.side_by_side import SideBySide
 from ctcd.training.state import StateStore, check_identity, flatten
 from ctcd.training.step import NonFiniteLossError, Trainee, train_step
 
@@ -48,6 +49,7 @@ class Training:
     masking: Masking
     teacher: Trainee
     student: Trainee
+    side_by_side: SideBySide
     identity: dict[str, Any]
     step: int = 0
     history: History = field(default_factory=History)
@@ -86,7 +88,8 @@ def pretrain(
     shards.check_tokenizer(tokenizer_hash(tokenizer))
     training = _start(shards, tokenizer, method, settings, execution, store.label)
     _resume(training, store)
-    _train(training, store)
+    with training.side_by_side:
+        _train(training, store)
     return training.teacher.model.cpu().eval(), training.student.model.cpu().eval(), training.history
 
 
@@ -117,6 +120,9 @@ def _start(
         masking=masking,
         teacher=teacher,
         student=student,
+        side_by_side=SideBySide(
+            hardware.device, has_dropout=bool(settings.teacher.dropout or settings.student.dropout)
+        ),
         identity=flatten({"method": method, "data": shards.metadata["fingerprint"], **settings.model_dump()}),
     )
 
@@ -174,7 +180,7 @@ def _one_step(training: Training) -> None:
             settings.temperature,
             settings.optimiser.maximum_gradient_norm,
             learning_rate_factor(step, settings.steps, settings.warmup_share),
-            training.hardware,
+            training.side_by_side,
         )
     except NonFiniteLossError:
         raise InputError(
@@ -187,16 +193,19 @@ def _one_step(training: Training) -> None:
 
 def _record(training: Training, tokens_per_second: float) -> dict[str, float]:
     settings, step = training.settings, training.step
-    factor = learning_rate_factor(step - 1, settings.steps, settings.warmup_share)
-    metrics = training.history.flush(step, step * training.tokens_per_step, factor, tokens_per_second)
+    rate = settings.optimiser.learning_rate * learning_rate_factor(step - 1, settings.steps, settings.warmup_share)
+    metrics = training.history.flush(step, step * training.tokens_per_step, rate, tokens_per_second)
     log_metrics(training.label, step, metrics | {"tokens_per_second": tokens_per_second})
     return metrics
 
 
 def _evaluate(training: Training) -> None:
     step, metrics = training.step, {}
-    for role, trainee in (("teacher", training.teacher), ("student", training.student)):
-        score = evaluate(trainee.model, training.heldout, training.hardware)
+    scores = training.side_by_side(
+        lambda: evaluate(training.teacher.model, training.heldout, training.hardware),
+        lambda: evaluate(training.student.model, training.heldout, training.hardware),
+    )
+    for role, score in zip(("teacher", "student"), scores, strict=True):
         for name, value in (("heldout_loss", score.loss), ("heldout_accuracy", score.accuracy)):
             training.history.add(step, step * training.tokens_per_step, role, name, value)
             metrics[f"{role}_{name}"] = value

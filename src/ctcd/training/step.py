@@ -19,6 +19,7 @@ from ctcd.modeling.logits import predicted_logits
 from ctcd.parameters import OptimiserParameters
 from ctcd.training.optimiser import build_optimisers, set_learning_rate
 from ctcd.training.precision import Hardware
+from ctcd.training.side_by_side import SideBySide
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -31,15 +32,22 @@ class Trainee:
 
     model: PreTrainedModel
     optimisers: list[optim.Optimizer]
+    hardware: Hardware
 
     @classmethod
     def start(cls, model: PreTrainedModel, settings: OptimiserParameters, hardware: Hardware) -> "Trainee":
         """Put a model where it is trained."""
         model = model.to(hardware.device).train()
-        return cls(model, build_optimisers(model, settings))
+        return cls(model, build_optimisers(model, settings), hardware)
 
-    def update(self, maximum_norm: float, rate_factor: float) -> Tensor:
-        """Clip the gradient, take an optimiser step, forget the gradient; returns the norm before clipping."""
+    def predict(self, batch: MaskedBatch) -> Tensor:
+        """Logits at the predicted positions: (positions, vocabulary)."""
+        with self.hardware.autocast():
+            return predicted_logits(self.model, batch.input_ids, batch.positions)
+
+    def learn(self, logits: Tensor, gradient: Tensor, maximum_norm: float, rate_factor: float) -> Tensor:
+        """Backward from the loss's gradient at the logits, clip, update; returns the norm before clipping."""
+        logits.backward(gradient)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), maximum_norm)
         set_learning_rate(self.optimisers, rate_factor)
         for optimiser in self.optimisers:
@@ -56,7 +64,7 @@ def train_step(
     temperature: float,
     maximum_norm: float,
     rate_factor: float,
-    hardware: Hardware,
+    side_by_side: SideBySide,
 ) -> tuple[Losses, Tensor, Tensor]:
     """Forward both, four losses, backward of the sum, update both.
 
@@ -68,7 +76,7 @@ def train_step(
         temperature: tau.
         maximum_norm: each model's gradient is clipped to it.
         rate_factor: share of the peak learning rate at this step.
-        hardware: device and precision.
+        side_by_side: how both models are run.
 
     Returns:
         The losses (detached), the teacher's and the student's gradient norm.
@@ -76,13 +84,14 @@ def train_step(
     Raises:
         NonFiniteLossError: before any weight changes.
     """
-    with hardware.autocast():
-        teacher_logits = predicted_logits(teacher.model, batch.input_ids, batch.positions)
-        student_logits = predicted_logits(student.model, batch.input_ids, batch.positions)
+    teacher_logits, student_logits = side_by_side(lambda: teacher.predict(batch), lambda: student.predict(batch))
     losses = distillation_losses(teacher_logits, student_logits, batch.labels, weights, temperature)
     if not torch.isfinite(losses.total):
         raise NonFiniteLossError
-    losses.total.backward()
-    teacher_norm = teacher.update(maximum_norm, rate_factor)
-    student_norm = student.update(maximum_norm, rate_factor)
+    # The two graphs meet in the losses only: from the logits on, each model goes back alone.
+    teacher_gradient, student_gradient = torch.autograd.grad(losses.total, (teacher_logits, student_logits))
+    teacher_norm, student_norm = side_by_side(
+        lambda: teacher.learn(teacher_logits, teacher_gradient, maximum_norm, rate_factor),
+        lambda: student.learn(student_logits, student_gradient, maximum_norm, rate_factor),
+    )
     return Losses(*(loss.detach() for loss in losses)), teacher_norm, student_norm

@@ -1,0 +1,22 @@
+import pandas as pd
+import yaml
+
+from ctcd.modeling.card import model_card
+from ctcd.training.history import COLUMNS
+
+
+def test_the_card_says_how_the_model_was_made_and_how_good_it_is(pretraining) -> None:
+    rows = [[6, 6 * 4 * 32, role, name, value] for role, loss in (("teacher", 5.5), ("student", 5.75))
+            for name, value in (("heldout_loss", loss), ("heldout_accuracy", 0.25))]  # fmt: skip
+    corpus = {
+        "source": "my texts",
+        "fingerprint": "f00d",
+        "vocabulary_size": 600,
+        "sequence_length": 32,
+        "unigram_entropy": 6.25,
+    }
+    card = model_card("ctcd", "student", "ctcd", pretraining, corpus, pd.DataFrame(rows, columns=COLUMNS))
+    front = yaml.safe_load(card.split("---")[1])
+    assert front["pipeline_tag"] == "fill-mask"
+    for fact in ("1 layers, 32 wide", "my texts (fingerprint f00d)", "768 in 6 steps", "5.750 nats", "6.250", "0.250"):
+        assert fact in card

@@ -1,0 +1,43 @@
+import threading
+
+import pytest
+import torch
+
+from ctcd.training.side_by_side import SideBySide
+
+CPU = torch.device("cpu")
+
+
+def test_both_run_at_the_same_time_on_a_cpu() -> None:
+    meeting = threading.Barrier(2, timeout=10)
+
+    def meet() -> int:
+        return meeting.wait()  # only passes if the other one is running too
+
+    with SideBySide(CPU, has_dropout=False) as both:
+        assert sorted(both(meet, meet)) == [0, 1]
+
+
+def test_with_dropout_they_run_in_turn() -> None:
+    order: list[str] = []
+    with SideBySide(CPU, has_dropout=True) as both:
+        both(lambda: order.append("teacher"), lambda: order.append("student"))
+    assert order == ["teacher", "student"]
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_of_either_is_raised(failing: int) -> None:
+    def fail() -> None:
+        raise ValueError("no")
+
+    calls = [lambda: None, lambda: None]
+    calls[failing] = fail
+    with pytest.raises(ValueError, match="no"), SideBySide(CPU, has_dropout=False) as both:
+        both(*calls)
+
+
+def test_the_number_of_threads_is_as_before_afterwards() -> None:
+    before = torch.get_num_threads()
+    with SideBySide(CPU, has_dropout=False):
+        assert torch.get_num_threads() == max(1, before // 2)
+    assert torch.get_num_threads() == before
