@@ -9,7 +9,7 @@ run: $(VENV)/installed
 	$(BIN)/kedro run --pipeline=ctcd
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# Tests run side by side: threads of several processes on the same cores wait for each other at every operation.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 from ctcd.corpus.documents import Documents, read_documents

@@ -58,7 +58,7 @@ def sentences(documents) -> list[str]:
 
 @pytest.fixture(scope="session")
 def word_task() -> Task:
-    """Does a sentence contain "is"? Anything that learns at all learns this."""
+    """Ask whether a sentence contains "is": what learns at all learns this."""
     return Task("contains_is", ("sentence",), ("accuracy",), classes=2)
 
 
@@ -69,7 +69,7 @@ def pair_task() -> Task:
 
 @pytest.fixture(scope="session")
 def number_task() -> Task:
-    """How long is a sentence?"""
+    """Ask how long a sentence is."""
     return Task("lengths", ("sentence",), ("pearson", "spearman"), regression=True)
 
 

@@ -51,9 +51,7 @@ def test_a_seed_gives_the_same_predictions_again_and_another_seed_others(
     assert not np.array_equal(first.confidences, run(1).confidences)
 
 
-def test_the_global_generator_and_the_threads_are_left_alone(
-    make_model, make_settings, execution, tokenize, pair_task
-):
+def test_the_global_generator_and_the_threads_are_left_alone(make_model, make_settings, execution, tokenize, pair_task):
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -92,4 +90,6 @@ def test_a_training_that_diverges_says_what_to_lower(make_model, make_settings, 
 def test_a_task_may_have_settings_of_its_own(make_settings, word_task, pair_task):
     settings = make_settings(task_training={"contains_is": TaskTraining(epochs=7, learning_rate=1.0)})
     assert TaskSettings.of(word_task, settings) == TaskSettings(7, 8, 1.0)
-    assert TaskSettings.of(pair_task, settings) == TaskSettings(settings.epochs, settings.batch_size, settings.learning_rate)
+    assert TaskSettings.of(pair_task, settings) == TaskSettings(
+        settings.epochs, settings.batch_size, settings.learning_rate
+    )

@@ -12,7 +12,7 @@ from ctcd.evaluation.sentences import (
 
 
 def test_a_paragraph_is_cut_behind_full_stops_but_not_behind_abbreviations():
-    paragraph = "It works, e.g. in Dr. Smith's case. Does it? Yes! The value is 3.5 here. See J. Doe et al. for more."
+    paragraph = "It works,  e.g. in Dr. Smith's case. Does\tit? Yes! The value is 3.5 here. See J. Doe et al. for more."
     assert split_sentences(paragraph) == [
         "It works, e.g. in Dr. Smith's case.",
         "Does it?",

@@ -82,6 +82,7 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, dict[str,
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
+    others = multiprocessing.active_children()
     executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     try:
         with _without_main_module():
@@ -93,6 +94,11 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, dict[str,
             "A fine-tuning process was killed, most likely for want of memory: lower execution.workers "
             f"(now {workers}) or finetuning.batch_size."
         ) from error
+    except BaseException:
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.kill()  # nobody wants what it computes
+        raise
     finally:
         executor.shutdown(cancel_futures=True)
 

@@ -72,9 +72,9 @@ def split_by_document(
 
 
 def split_sentences(paragraph: str) -> list[str]:
-    """Cut a paragraph behind full stops, question and exclamation marks that end a sentence."""
+    """Cut a paragraph behind the marks that end a sentence; all white space becomes single spaces."""
     sentences: list[str] = []
-    for piece in _AFTER_STOP.split(paragraph.strip()):
+    for piece in _AFTER_STOP.split(" ".join(paragraph.split())):
         if sentences and (piece[:1].islower() or _ABBREVIATION.search(sentences[-1])):
             sentences[-1] += f" {piece}"
         elif piece:
