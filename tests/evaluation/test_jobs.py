@@ -57,6 +57,22 @@ def test_what_the_user_can_put_right_stays_an_input_error(make_job, word_task, p
         list(run_jobs(jobs, workers))
 
 
+def test_a_killed_worker_is_an_input_error(make_job, pair_task):
+    results = run_jobs([make_job(pair_task, seed, epochs=5) for seed in range(4)], 2)
+    next(results)
+    for process in multiprocessing.active_children():
+        process.kill()
+    with pytest.raises(InputError, match="was killed.*lower execution.workers"):
+        list(results)
+
+
+def test_giving_up_half_way_leaves_no_workers(make_job, pair_task):
+    results = run_jobs([make_job(pair_task, seed, epochs=5) for seed in range(4)], 2)
+    next(results)
+    results.close()
+    assert multiprocessing.active_children() == []
+
+
 def test_workers_are_gone_after_the_results(make_job, pair_task):
     list(run_jobs([make_job(pair_task), make_job(pair_task, 1)], 2))
     assert multiprocessing.active_children() == []

@@ -1,3 +1,5 @@
+import copy
+
 import pandas as pd
 import pytest
 from transformers import AutoConfig
@@ -48,6 +50,16 @@ def test_long_examples_are_cut_and_still_end_with_the_separator(tokenizer):
 def test_an_empty_text_is_an_example_too(tokenizer):
     split = tokenize_task(COLA, frames(sentence=["", "a"], label=[0, 1]), tokenizer, 16, False).splits["train"]
     assert rows(split)[0] == [tokenizer.cls_token_id, tokenizer.sep_token_id]
+
+
+def test_a_masked_word_becomes_the_tokenizers_own_mask(tokenizer):
+    other = copy.deepcopy(tokenizer)
+    other.add_special_tokens({"mask_token": "<mask>"})
+    data = frames(sentence=["the [MASK] sat"], label=[0])
+    for each in (tokenizer, other):
+        (row,) = rows(tokenize_task(COLA, data, each, 32, False).splits["train"])
+        assert row.count(each.mask_token_id) == 1
+    assert other.mask_token_id != tokenizer.mask_token_id
 
 
 @pytest.mark.parametrize(("name", "expected"), [("bert", True), ("distilbert", False), ("modernbert", False)])

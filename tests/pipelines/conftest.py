@@ -14,12 +14,11 @@ Kedro = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def make_project(folder: Path) -> Path:
-    """A copy of what a clone holds, with the sources linked."""
-    for name in ("conf", "notebooks"):
-        shutil.copytree(ROOT / name, folder / name)
+    """A copy of what a clone holds."""
+    for name in ("conf", "notebooks", "src"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, folder / name)
-    (folder / "src").symlink_to(ROOT / "src")
     return folder
 
 
@@ -30,7 +29,7 @@ def kedro_in(project: Path) -> Kedro:
         return subprocess.run(
             [sys.executable, "-m", "kedro", *arguments],
             cwd=project,
-            env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "120"} | environment,
+            env=os.environ | {"PYTHONPATH": str(project / "src"), "COLUMNS": "120"} | environment,
             capture_output=True,
             text=True,
             check=False,

@@ -38,7 +38,7 @@ def no_text_column(folder: Path) -> str:
     [
         (no_folder, ["nowhere"]),
         (empty_folder, ["text"]),
-        (short_text, ["vocabulary_size"]),
+        (short_text, ["too short"]),
         (not_utf8, ["latin.txt", "UTF-8"]),
         (no_text_column, ["rows.parquet", "text", "content"]),
     ],

@@ -82,7 +82,7 @@ def test_heldout_loss_equals_a_plain_computation(shards, tokenizer, pretraining,
     ("number", "error", "message"),
     [
         (signal.SIGTERM, InputError, "Stopped at step 4 of 6; the state is saved"),
-        (signal.SIGINT, KeyboardInterrupt, ""),
+        (signal.SIGINT, KeyboardInterrupt, None),
     ],
 )
 def test_a_stopped_training_goes_on_to_the_very_same_end(
