@@ -16,7 +16,8 @@ from pydoc_data.topics import topics
 from ctcd.corpus.tokenizer import train_tokenizer
 from ctcd.parameters import TokenizerParameters
 settings = TokenizerParameters(vocabulary_size=900, lowercase=True, minimum_frequency=2, training_characters=400_000)
-vocabulary = train_tokenizer(topics.values(), settings).get_vocab()
+symbols = "tree├──leaf │ a→b→c x─┬─y ½+¼=¾ naïve≠naive €5 20°C " * 9  # neither letters nor punctuation
+vocabulary = train_tokenizer([symbols, *topics.values()], settings).get_vocab()
 print(sorted(vocabulary, key=vocabulary.get))
 """
 

@@ -65,6 +65,13 @@ def test_the_shape_is_what_was_asked_for(tokenizer) -> None:
     assert configuration.pad_token_id == tokenizer.pad_token_id
 
 
+@pytest.mark.parametrize("architecture", sorted(PREDICTION_HEADS))
+def test_the_feed_forward_size_is_what_was_asked_for(architecture: str, tokenizer) -> None:
+    model = build_model(shape(architecture, feed_forward=80), tokenizer, 16, 1, "teacher")
+    outputs = {module.out_features for module in model.modules() if isinstance(module, torch.nn.Linear)}
+    assert (160 if architecture == "modernbert" else 80) in outputs  # ModernBERT's holds the gate too
+
+
 def test_parameters_are_counted_once_where_weights_are_tied(tokenizer) -> None:
     model = build_model(shape(), tokenizer, 16, 1, "teacher")
     vocabulary, width, hidden = len(tokenizer), 32, 64

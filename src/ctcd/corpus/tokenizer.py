@@ -2,8 +2,13 @@
 
 import hashlib
 import json
+import re
+import string
+import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
@@ -95,23 +100,33 @@ def _limit(texts: Iterable[str], characters: int) -> Iterator[str]:
         characters -= len(text)
 
 
+@cache
+def _punctuation() -> re.Pattern[str]:
+    """What BERT's pre-tokenizer makes a word of its own: all of ASCII's punctuation, and Unicode's."""
+    characters = map(chr, range(sys.maxunicode + 1))
+    marks = [c for c in characters if unicodedata.category(c).startswith("P") or c in string.punctuation]
+    return re.compile(f"[{re.escape(''.join(marks))}]")
+
+
 def _alphabet(texts: Iterable[str], settings: TokenizerParameters) -> list[str]:
-    """The corpus's characters, and the same as continuations of a word, in a fixed order."""
+    """The corpus's characters, and those of them that continue a word, in a fixed order."""
     counts: Counter[str] = Counter()
+    words: set[str] = set()
     for text in texts:
         counts.update(text)
+        words.update(_punctuation().sub(" ", text).split())
     characters = [
         character
         for character, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         if not character.isspace() and count >= settings.minimum_frequency
     ][:ALPHABET_SIZE]
-    continuations = [f"##{character}" for character in characters if character.isalnum()]
-    if len(SPECIAL_TOKENS) + len(characters) + len(continuations) > settings.vocabulary_size:
+    continuing = {character for word in words for character in word[1:]}.intersection(characters)
+    if len(SPECIAL_TOKENS) + len(characters) + len(continuing) > settings.vocabulary_size:
         raise InputError(
             f"A vocabulary of {settings.vocabulary_size} has no room for the corpus's {len(characters)} characters: "
             "raise corpus.tokenizer.vocabulary_size or corpus.tokenizer.minimum_frequency."
         )
-    return sorted(characters) + sorted(continuations)
+    return sorted(characters) + [f"##{character}" for character in sorted(continuing)]
 
 
 def _bert_tokenizer(vocabulary: dict[str, int], lowercase: bool) -> PreTrainedTokenizerFast:

@@ -43,7 +43,7 @@ def build_configuration(
         "hidden_size": shape.width,
         "num_hidden_layers": shape.layers,
         "num_attention_heads": shape.heads,
-        "intermediate_size": shape.feed_forward,
+        "hidden_dim" if hasattr(defaults, "hidden_dim") else "intermediate_size": shape.feed_forward,
         "max_position_embeddings": sequence_length + _EXTRA_POSITIONS.get(shape.architecture, 0),
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.cls_token_id,
