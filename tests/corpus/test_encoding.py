@@ -1,3 +1,4 @@
+import copy
 import json
 import math
 from collections import Counter
@@ -17,7 +18,7 @@ def test_shards_hold_the_documents_of_their_split_in_order(shards, documents, to
         expected: list[int] = []
         for document, held_out in split_documents(documents, corpus_parameters.heldout_share):
             if held_out is held:
-                ids = tokenizer(document.text, add_special_tokens=False).input_ids
+                ids = tokenizer(document.text, add_special_tokens=False, truncation=False).input_ids
                 expected += [*ids, tokenizer.sep_token_id]
         sequences = shards.sequences(split)
         actual = sequences.rows(np.arange(len(sequences)))[:, 1:-1].flatten().tolist()
@@ -31,7 +32,9 @@ def test_metadata_counts_what_is_there(shards, documents, tokenizer, corpus_para
     train = metadata["splits"]["train"]
     assert train["documents"] == len(texts)
     assert train["words"] == sum(len(text.split()) for text in texts)
-    counts = Counter(token for text in texts for token in tokenizer(text, add_special_tokens=False).input_ids)
+    counts = Counter(
+        token for text in texts for token in tokenizer(text, add_special_tokens=False, truncation=False).input_ids
+    )
     assert train["tokens"] == counts.total()
     assert train["sequences"] == len(shards.sequences("train"))
     shares = [count / counts.total() for count in counts.values()]
@@ -51,6 +54,16 @@ def test_the_same_input_gives_the_same_fingerprint_and_another_one_does_not(
         fingerprints.append(json.loads((folder / METADATA).read_text())["fingerprint"])
     assert fingerprints[0] == shards.metadata["fingerprint"]
     assert fingerprints[1] != shards.metadata["fingerprint"]
+
+
+def test_a_tokenizer_that_truncates_and_pads_still_gives_whole_documents(
+    shards, documents, tokenizer, corpus_parameters, tmp_path: Path
+) -> None:
+    other = copy.deepcopy(tokenizer)
+    other.backend_tokenizer.enable_truncation(8)
+    other.backend_tokenizer.enable_padding(length=16)
+    write_shards(tmp_path, documents, other, corpus_parameters)
+    assert Shards(tmp_path).metadata["fingerprint"] == shards.metadata["fingerprint"]
 
 
 def test_entropy_of_equal_counts_is_the_logarithm_of_their_number() -> None:

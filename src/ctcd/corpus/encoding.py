@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from ctcd.corpus.documents import Document, Documents, split_documents
@@ -51,6 +52,10 @@ def write_shards(
     """
     # The library asks for this to use all cores in a process that may fork later; we only ever spawn.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    # A tokenizer keeps the truncation and padding of its last call or its file; documents must stay whole.
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
     first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
     counts = {"train": Counts(), "heldout": Counts()}
     token_counts = np.zeros(len(tokenizer), np.int64)
@@ -62,9 +67,7 @@ def write_shards(
     with writer("train") as train, writer("heldout") as heldout:
         writers = {"train": train, "heldout": heldout}
         for batch in _batches(split_documents(documents, settings.heldout_share)):
-            encodings = tokenizer.backend_tokenizer.encode_batch_fast(
-                [document.text for document, _ in batch], add_special_tokens=False
-            )
+            encodings = backend.encode_batch_fast([document.text for document, _ in batch], add_special_tokens=False)
             for (document, is_heldout), encoding in zip(batch, encodings, strict=True):
                 split = "heldout" if is_heldout else "train"
                 token_ids = np.array([*encoding.ids, last], train.dtype)
