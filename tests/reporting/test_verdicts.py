@@ -103,3 +103,13 @@ def test_tasks_that_need_no_pretraining_are_not_counted(make_scores: Make) -> No
     )
     found = verdicts(compare(scores, 0.95), NO_LOSSES).set_index("claim").loc["The tasks need pre-training"]
     assert "gains on 1 of 2 tasks (hard task)" in found["sentence"]
+
+
+def test_untrained_models_are_not_blamed_for_their_loss(
+    study_scores: pd.DataFrame, study_history: pd.DataFrame
+) -> None:
+    untrained = study_history[study_history["variant"] == "standalone"].assign(variant="untrained", step=0, tokens=0)
+    untrained.loc[untrained["metric"] == "heldout_loss", "value"] = 9.0
+    losses = heldout_losses(pd.concat([study_history, untrained]), 6.0)
+    sentences = " ".join(verdicts(compare(study_scores, 0.95), losses)["sentence"])
+    assert "untrained teacher's, is" not in sentences

@@ -147,4 +147,5 @@ def _predictions(
 def _log(task: Task, scores: pd.DataFrame) -> None:
     values = main_values(scores)["value"]
     spread = f" ± {values.std():.3f}" if len(values) > 1 else ""
-    logger.info("%s: %s %.3f%s over %d seeds", task.name, "/".join(task.metrics), values.mean(), spread, len(values))
+    seeds = f"{len(values)} seed{'s' if len(values) > 1 else ''}"
+    logger.info("%s: %s %.3f%s over %s", task.name, "/".join(task.metrics), values.mean(), spread, seeds)

@@ -98,6 +98,7 @@ def loss_curves(history: pd.DataFrame, unigram_entropy: float) -> go.Figure:
     """Draw held-out loss over tokens beside the unigram entropy, and the hard and soft training losses below."""
     curves = history[history["metric"].isin(LOSS_PANELS) & history["role"].isin(ROLES)]
     curves = curves.assign(model=model_names(curves))
+    curves = curves[curves.groupby("model")["tokens"].transform("max") > 0]  # untrained models have no curve
     # A soft loss that was not computed is recorded as 0.
     computed = curves.groupby(["model", "metric"])["value"].transform("any").astype(bool)
     curves = curves[computed | (curves["metric"] != "soft_loss")]

@@ -111,7 +111,8 @@ def _pretraining_verdict(comparison: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def _unigram_verdict(losses: pd.DataFrame) -> list[dict[str, str]]:
-    known = losses.dropna(subset=["below_unigram"]).sort_values("below_unigram").to_dict("records")
+    trained = losses[losses["steps"] > 0]
+    known = trained.dropna(subset=["below_unigram"]).sort_values("below_unigram").to_dict("records")
     if not known:
         return []
     least = known[0]
@@ -121,4 +122,6 @@ def _unigram_verdict(losses: pd.DataFrame) -> list[dict[str, str]]:
         f"unigram entropy of the corpus ({number(least['unigram_entropy'])} nats)."
     )
     ruling = "supported" if least["below_unigram"] > 0 else "contradicted"
-    return [{"claim": "Every model learned more than word frequencies", "outcome": ruling, "sentence": sentence}]
+    return [
+        {"claim": "Every trained model learned more than word frequencies", "outcome": ruling, "sentence": sentence}
+    ]
