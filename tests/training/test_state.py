@@ -1,3 +1,6 @@
+import errno
+import os
+
 import pytest
 import torch
 
@@ -39,6 +42,19 @@ def test_a_damaged_state_is_recognised_and_the_one_before_it_used(store, damage:
     newest.write_bytes(content if damage == "altered" else content[:-10])
     assert store.latest()["step"] == 1
     assert "damaged" in caplog.text
+
+
+def test_a_full_disk_leaves_the_state_before_and_no_half_one(store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.save(state(1), 1, keep=2)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.save(state(2), 2, keep=2)
+    assert store.latest()["step"] == 1
+    assert len(list(store.folder.iterdir())) == 1
 
 
 def test_a_half_written_state_is_never_seen(store) -> None:

@@ -35,11 +35,14 @@ class StateStore:
         content = buffer.getbuffer()
         target = self.folder / f"step-{step:09d}-{hashlib.sha256(content).hexdigest()}.pt"
         partial = target.with_suffix(".partial")
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(target)
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.rename(target)
+        finally:
+            partial.unlink(missing_ok=True)  # on a full disk half a state would only take room
         for old in self._files()[:-keep]:
             old.unlink()
 
