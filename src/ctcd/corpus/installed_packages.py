@@ -41,7 +41,7 @@ _WORKER = (
 _RUN_WORDS = 5
 _LOWERCASE_WORD = re.compile(r"\b[a-z]+\b")
 
-_LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def harvest(packages: Sequence[Package], processes: int | None = None) -> list[D
     """
     processes = processes or min(_MOST_PROCESSES, _count_processors())
     modules = [(package.name, path) for package in packages for path in _find_modules(package.folder)]
-    _LOGGER.info("Harvesting the documentation of %d packages, %s modules", len(packages), f"{len(modules):,}")
+    logger.info("Harvesting the documentation of %d packages, %s modules", len(packages), f"{len(modules):,}")
     descriptions = ((package.name, list(read_prose(package.description))) for package in packages)
     with ThreadPoolExecutor(processes) as executor:
         read = _read_in_new_process if processes > 1 and sys.executable else _read_here
@@ -95,7 +95,7 @@ def harvest(packages: Sequence[Package], processes: int | None = None) -> list[D
         paragraphs = zip((name for name, _ in modules), results, strict=True)
         documents = list(_drop_repetitions(itertools.chain(descriptions, paragraphs)))
     words = sum(len(document.text.split()) for document in documents)
-    _LOGGER.info("Harvested %s words in %s documents", f"{words:,}", f"{len(documents):,}")
+    logger.info("Harvested %s words in %s documents", f"{words:,}", f"{len(documents):,}")
     return documents
 
 

@@ -27,6 +27,10 @@ class MaskedBatch(NamedTuple):
     positions: Tensor  # (positions,) indices into the flattened batch, ascending
     labels: Tensor  # (positions,) the true tokens there
 
+    def to(self, device: torch.device) -> "MaskedBatch":
+        """The same batch on a device."""
+        return MaskedBatch(*(part.to(device) for part in self))
+
 
 def masking_for(tokenizer: PreTrainedTokenizerBase, share: float) -> Masking:
     """Masking of `share` of the positions with a tokenizer's mask token."""

@@ -67,11 +67,12 @@ def score_model(
 def score_majority_class(suite: Suite, tasks: Sequence[Task]) -> pd.DataFrame:
     """Score the most frequent training class: a table like `score_model`'s scores, with seed 0."""
     rows = []
-    for name, frames in read_tasks(suite, tasks).items():
-        task = next(task for task in tasks if task.name == name)
+    frames = read_tasks(suite, tasks)
+    for task in tasks:
+        train_labels = frames[task.name]["train"][LABEL].to_numpy()
         for split in task.validation_splits:
-            labels = frames[split][LABEL].to_numpy()
-            values = majority_class_scores(task, frames["train"][LABEL].to_numpy(), labels)
+            labels = frames[task.name][split][LABEL].to_numpy()
+            values = majority_class_scores(task, train_labels, labels)
             rows.extend(_rows(task, split, 0, values, len(labels)))
     return pd.DataFrame(rows)
 

@@ -29,8 +29,7 @@ def heldout_batches(sequences: Sequences, masking: Masking, count: int, hardware
     batches = []
     for number, start in enumerate(range(0, len(indices), SEQUENCES_AT_ONCE)):
         tokens = torch.from_numpy(sequences.rows(indices[start : start + SEQUENCES_AT_ONCE]))
-        masked = mask_tokens(tokens, masking, SEED, number)
-        batches.append(MaskedBatch(*(part.to(hardware.device) for part in masked)))
+        batches.append(mask_tokens(tokens, masking, SEED, number).to(hardware.device))
     return batches
 
 

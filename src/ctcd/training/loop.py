@@ -55,6 +55,11 @@ class Training:
     history: History = field(default_factory=History)
 
     @property
+    def trainees(self) -> dict[str, Trainee]:
+        """Both models by role."""
+        return {"teacher": self.teacher, "student": self.student}
+
+    @property
     def tokens_per_step(self) -> int:
         """Tokens that each model reads in a step."""
         return self.settings.batch_size * self.train_sequences.blocks[0].shape[1]
@@ -133,7 +138,7 @@ def _train(training: Training, store: StateStore) -> None:
     saved_at = counted_at = monotonic()
     counted_step = training.step
     if training.step == 0:
-        for role, trainee in (("teacher", training.teacher), ("student", training.student)):
+        for role, trainee in training.trainees.items():
             training.history.add(0, 0, role, "parameters", parameter_count(trainee.model))
         _evaluate(training)
     with Progress(training.label, settings.steps, execution.log_seconds) as progress, _stop_requests() as stopping:
@@ -144,7 +149,7 @@ def _train(training: Training, store: StateStore) -> None:
                 speed = (training.step - counted_step) * training.tokens_per_step / (now - counted_at)
                 counted_step, counted_at = training.step, now
                 losses = _record(training, speed)
-                shown = {role: losses[f"{role}_hard_loss"] for role in ("teacher", "student")}
+                shown = {role: losses[f"{role}_hard_loss"] for role in training.trainees}
                 progress.update(training.step, shown, speed)
             if _is_due(training.step, settings.steps, execution.evaluations):
                 started = monotonic()
@@ -167,9 +172,7 @@ def _train(training: Training, store: StateStore) -> None:
 def _one_step(training: Training) -> None:
     settings, step = training.settings, training.step
     tokens = batch_of(training.train_sequences, step, settings.batch_size, settings.seed)
-    batch = MaskedBatch(
-        *(part.to(training.hardware.device) for part in mask_tokens(tokens, training.masking, settings.seed, step))
-    )
+    batch = mask_tokens(tokens, training.masking, settings.seed, step).to(training.hardware.device)
     torch.manual_seed(seed_from(settings.seed, "dropout", step))
     try:
         losses, teacher_norm, student_norm = train_step(
@@ -205,7 +208,7 @@ def _evaluate(training: Training) -> None:
         lambda: evaluate(training.teacher.model, training.heldout, training.hardware),
         lambda: evaluate(training.student.model, training.heldout, training.hardware),
     )
-    for role, score in zip(("teacher", "student"), scores, strict=True):
+    for role, score in zip(training.trainees, scores, strict=True):
         for name, value in (("heldout_loss", score.loss), ("heldout_accuracy", score.accuracy)):
             training.history.add(step, step * training.tokens_per_step, role, name, value)
             metrics[f"{role}_{name}"] = value
@@ -219,7 +222,7 @@ def _save(training: Training, store: StateStore) -> None:
         "history": training.history.rows,
         "waiting": training.history.waiting,
     }
-    for role, trainee in (("teacher", training.teacher), ("student", training.student)):
+    for role, trainee in training.trainees.items():
         state[role] = trainee.model.state_dict()
         state[f"{role}_optimisers"] = [optimiser.state_dict() for optimiser in trainee.optimisers]
     store.save(state, training.step, training.execution.keep_checkpoints)
@@ -239,7 +242,7 @@ def _resume(training: Training, store: StateStore) -> None:
     check_identity(state["identity"], training.identity, training.label)
     training.step = state["step"]
     training.history = History(state["history"], state["waiting"])
-    for role, trainee in (("teacher", training.teacher), ("student", training.student)):
+    for role, trainee in training.trainees.items():
         trainee.model.load_state_dict(state[role])
         for optimiser, saved in zip(trainee.optimisers, state[f"{role}_optimisers"], strict=True):
             optimiser.load_state_dict(saved)

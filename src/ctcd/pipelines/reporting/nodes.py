@@ -5,8 +5,7 @@ from typing import Any
 import pandas as pd
 
 from ctcd.parameters import Parameters, ReportingParameters
-
-ROLES = ("teacher", "student")
+from ctcd.reporting.tables import ROLES
 
 
 def collect_scores(variants: tuple[str, ...], majority: pd.DataFrame, tables: tuple[pd.DataFrame, ...]) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import pandas as pd
 from kedro.pipeline import Node, Pipeline
 
 from ctcd.pipelines.reporting import nodes
+from ctcd.reporting.tables import ROLES
 
 
 def create_pipeline(variants: tuple[str, ...]) -> Pipeline:
@@ -21,7 +22,7 @@ def create_pipeline(variants: tuple[str, ...]) -> Pipeline:
 
         return collect(tables, variants)
 
-    model_scores = [f"{variant}.{role}.scores" for variant in variants for role in nodes.ROLES]
+    model_scores = [f"{variant}.{role}.scores" for variant in variants for role in ROLES]
     figures = ["score_differences", "score_bars", "loss_curves"]
     return Pipeline(
         [
