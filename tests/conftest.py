@@ -89,6 +89,7 @@ def execution() -> ExecutionParameters:
     return ExecutionParameters(
         device="cpu",
         precision="float32",
+        compile="never",
         workers=1,
         evaluations=2,
         evaluation_sequences=16,

@@ -15,7 +15,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel, ValidationError
 
-from ctcd.distillation.methods import weights_of
+from ctcd.distillation.methods import method_of
 from ctcd.errors import InputError
 from ctcd.evaluation.tasks import chosen_tasks
 from ctcd.parameters import Parameters
@@ -38,7 +38,7 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
     except ValidationError as error:
         raise InputError(parameter_sentence(error)) from None
     for variant in parameters.variants.values():
-        weights_of(variant.method)
+        method_of(variant.method, variant.weights)
     chosen_tasks(parameters.finetuning)
     return parameters
 
@@ -87,6 +87,26 @@ def _known_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
                 yield from _known_names(nested, f"{prefix}{name}.{chosen}")
 
 
+def check_methods(pipeline: Pipeline, parameters: Parameters) -> None:
+    """Check that each variant's method trains the models that the pipeline wants from it.
+
+    Raises:
+        InputError: if it does not.
+    """
+    for node in pipeline.nodes:
+        if node.name != f"{node.namespace}.pretrain":
+            continue
+        name = parameters.variants[str(node.namespace)].method
+        trained = [f"{node.namespace}.{role}" for role in method_of(name).trained]
+        if wanted := [output for output in node.outputs if output not in trained and "history" not in output]:
+            raise InputError(f"the method '{name}' does not train '{wanted[0]}': choose another for this variant")
+        if left := [output for output in trained if output not in node.outputs]:
+            raise InputError(
+                f"the method '{name}' trains '{left[0]}', for which this pipeline has a ready model: choose another "
+                "for this variant"
+            )
+
+
 def check_inputs(pipeline: Pipeline, catalog: DataCatalog, load_versions: Mapping[str, str] | None) -> None:
     """Check that what the nodes of a run read, and other nodes of the project make, has been made.
 
@@ -97,6 +117,8 @@ def check_inputs(pipeline: Pipeline, catalog: DataCatalog, load_versions: Mappin
 
     pipelines.set_requested(None)  # other nodes may be in a pipeline that this run did not ask for
     for name in sorted(pipeline.inputs()):
+        if check := getattr(catalog.get(name), "check", None):
+            check()
         makers = {key: len(other.nodes) for key, other in pipelines.items() if name in other.all_outputs()}
         if not makers or catalog.exists(name):
             continue
@@ -134,12 +156,13 @@ class ProjectHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse wrong parameters before any node runs."""
-        check_parameters(context.config_loader["parameters"])
+        self._parameters = check_parameters(context.config_loader["parameters"])
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Refuse a run whose input another pipeline has to make first."""
+        """Refuse a run whose input is missing or whose methods do not fit the pipeline."""
         self._forget()
+        check_methods(pipeline, self._parameters)
         if not run_params["only_missing_outputs"]:
             check_inputs(pipeline, catalog, run_params["load_versions"])
 

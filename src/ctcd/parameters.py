@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveInteger = Annotated[int, Field(ge=1)]
 PositiveNumber = Annotated[float, Field(gt=0.0)]
+WeightName = Literal["teacher_hard", "teacher_soft", "student_hard", "student_soft"]
 
 
 class Settings(BaseModel):
@@ -49,7 +50,15 @@ class ModelParameters(Settings):
     """A model's shape; `options` that are not null go to its Hugging Face configuration as they are."""
 
     architecture: Literal[
-        "bert", "distilbert", "electra", "megatron-bert", "modernbert", "roberta", "roberta-prelayernorm"
+        "bert",
+        "distilbert",
+        "electra",
+        "gpt2",
+        "llama",
+        "megatron-bert",
+        "modernbert",
+        "roberta",
+        "roberta-prelayernorm",
     ]
     layers: PositiveInteger
     width: PositiveInteger
@@ -69,6 +78,7 @@ class OptimiserParameters(Settings):
     """`adamw` for every weight, or `muon` for the matrices of the layers and AdamW for the rest."""
 
     name: Literal["adamw", "muon"]
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
     learning_rate: PositiveNumber
     matrix_learning_rate: PositiveNumber | None = None
     weight_decay: Annotated[float, Field(ge=0.0)]
@@ -81,6 +91,13 @@ class OptimiserParameters(Settings):
         return self
 
 
+class SoftWeightsParameters(Settings):
+    """How the method's soft weights change: from 0 in the warm-up, then linearly to `final_factor` times themselves."""
+
+    warmup_share: Share = 0.0
+    final_factor: Annotated[float, Field(ge=0.0)] = 1.0
+
+
 class PretrainingParameters(Settings):
     """What all variants of a study share."""
 
@@ -90,23 +107,31 @@ class PretrainingParameters(Settings):
     batch_size: PositiveInteger
     masking_share: Annotated[float, Field(gt=0.0, lt=1.0)]
     temperature: PositiveNumber
+    label_smoothing: Share = 0.0
+    soft_weights: SoftWeightsParameters = SoftWeightsParameters()
+    moving_average_decay: Share = 0.99
     warmup_share: Share
     optimiser: OptimiserParameters
     seed: int
 
 
 class VariantParameters(Settings):
-    """One variant: a method, and where it differs from what all variants share."""
+    """One variant: a method, and where it differs from the method's weights and from what all variants share."""
 
     method: str
+    weights: dict[WeightName, Annotated[float, Field(ge=0.0)]] = {}
     teacher: ModelParameters | None = None
     student: ModelParameters | None = None
     steps: Annotated[int, Field(ge=0)] | None = None
+    temperature: PositiveNumber | None = None
+    label_smoothing: Share | None = None
+    soft_weights: SoftWeightsParameters | None = None
     seed: int | None = None
 
     def applied_to(self, shared: PretrainingParameters) -> PretrainingParameters:
         """What all variants share, with this variant's differences."""
-        differences = {name: value for name, value in self if name != "method" and value is not None}
+        own = ("method", "weights")
+        differences = {name: value for name, value in self if name not in own and value is not None}
         return shared.model_copy(update=differences)
 
 
@@ -145,6 +170,7 @@ class ExecutionParameters(Settings):
 
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "float32", "bfloat16"]
+    compile: Literal["auto", "always", "never"]
     workers: Annotated[int, Field(ge=0)]
     evaluations: PositiveInteger
     evaluation_sequences: PositiveInteger
@@ -161,7 +187,7 @@ class TrackingParameters(Settings):
 
 
 class Parameters(Settings):
-    """All parameters of a run. The last three come from `--params` alone and point the catalog elsewhere."""
+    """All parameters of a run. The last four come from `--params` alone and point the catalog elsewhere."""
 
     corpus: CorpusParameters
     pretraining: PretrainingParameters
@@ -173,3 +199,4 @@ class Parameters(Settings):
     data_root: str | None = None
     documents: str | None = None
     tokenizer: str | None = None
+    teacher: str | None = None

@@ -2,18 +2,27 @@
 
 from kedro.pipeline import Pipeline
 
-from ctcd.pipelines import corpus, ctcd, reporting
-from ctcd.pipelines.ctcd.pipeline import VARIANTS, create_finetuning_pipeline, create_pretraining_pipeline
+from ctcd.pipelines import corpus, reporting, study
+from ctcd.pipelines.study.pipeline import (
+    STUDIES,
+    create_finetuning_pipeline,
+    create_pretraining_pipeline,
+    trained_roles,
+)
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Pipelines for `kedro run --pipelines=<name>`; a bare `kedro run` is the study `ctcd`."""
-    study = ctcd.create_pipeline()
+    """Pipelines for `kedro run --pipelines=<name>`: the studies, and the stages of the study `ctcd`.
+
+    A bare `kedro run` is the study `ctcd`.
+    """
+    studies = {name: study.create_pipeline(variants) for name, variants in STUDIES.items()}
+    variants = STUDIES["ctcd"]
     return {
         "corpus": corpus.create_pipeline(),
-        "pretraining": create_pretraining_pipeline(),
-        "finetuning": create_finetuning_pipeline(),
-        "reporting": reporting.create_pipeline(VARIANTS),
-        "ctcd": study,
-        "__default__": study,
+        "pretraining": create_pretraining_pipeline(variants),
+        "finetuning": create_finetuning_pipeline(variants),
+        "reporting": reporting.create_pipeline(trained_roles(variants)),
+        **studies,
+        "__default__": studies["ctcd"],
     }

@@ -1,5 +1,6 @@
 """What a user can get wrong ends in one sentence on the terminal, without a traceback."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,12 +70,31 @@ def test_a_corpus_shorter_than_one_sequence_is_one_sentence(
         ("execution.device=tpu", ["execution.device", "tpu", "cuda"]),
         ("variants.ctcd.method=ctdc", ["ctdc", "ctcd", "standalone"]),
         ("pretraining.teacher.architecture=brt", ["brt", "bert"]),
+        ("variants.ctcd.method=one_way", ["one_way", "does not train 'ctcd.teacher'"]),
+        ("variants.ctcd.weights.student_softt=1", ["student_softt", "student_soft"]),
     ],
 )
 def test_a_bad_parameter_is_one_sentence_before_any_node_runs(
     parameters: str, words: list[str], empty_project: Path, run_kedro
 ) -> None:
     result = run_kedro(empty_project)("run", "--pipeline=ctcd", "--env=test", f"--params={parameters}")
+    sentence = error_of(result)
+    assert all(word in sentence for word in words), sentence
+    assert not (empty_project / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ("execution.log_seconds=1", ["wants a ready teacher", "--params teacher=<folder or hub name>"]),
+        ("teacher=nowhere", ["'nowhere' is no Hugging Face model"]),
+        ("variants.from_teacher.method=ctcd", ["trains 'from_teacher.teacher'", "has a ready model"]),
+    ],
+)
+def test_a_ready_teacher_that_is_missing_is_one_sentence_before_any_node_runs(
+    parameters: str, words: list[str], empty_project: Path, run_kedro
+) -> None:
+    result = run_kedro(empty_project)("run", "--pipeline=from_teacher", "--env=test", f"--params={parameters}")
     sentence = error_of(result)
     assert all(word in sentence for word in words), sentence
     assert not (empty_project / "data").exists()
@@ -124,8 +144,7 @@ def test_shards_of_another_tokenizer_are_one_sentence(project: Path, run_kedro) 
     result = kedro("run", "--nodes=ctcd.pretrain", "--env=test")
     assert "another tokenizer" in error_of(result)
     newest = max((project / "data/test/03_primary/tokenizer").iterdir())
-    for path in (newest / "tokenizer").iterdir():
-        path.unlink()  # the tests after this one use the tokenizer of the run
+    shutil.rmtree(newest)  # the tests after this one use the tokenizer of the run
 
 
 def error_of(result) -> str:

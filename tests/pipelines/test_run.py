@@ -173,3 +173,26 @@ def test_the_registry_lists_the_pipelines(kedro) -> None:
     result: subprocess.CompletedProcess[str] = kedro("registry", "list")
     listed = set(re.findall(r"^- (\w+)$", result.stdout, re.MULTILINE))
     assert listed >= {"__default__", "corpus", "pretraining", "finetuning", "reporting", "ctcd"}
+
+
+def test_a_ready_teacher_teaches_a_student(kedro, project: Path) -> None:
+    teacher = newest(project, "06_models/standalone/teacher")
+    nodes = ("--pipeline=from_teacher", "--nodes=from_teacher.pretrain")
+    result = kedro("run", *nodes, "--env=test", f"--params=teacher={teacher}")
+    assert result.returncode == 0, result.stderr
+    assert AutoModelForMaskedLM.from_pretrained(newest(project, "06_models/from_teacher/student"))
+    assert not (project / DATA / "06_models/from_teacher/teacher").exists()
+
+
+@pytest.mark.parametrize("study", ["methods", "controls", "from_teacher"])
+def test_every_study_is_registered_with_its_variants(study: str, kedro) -> None:
+    result = kedro("registry", "describe", study)
+    assert result.returncode == 0, result.stderr
+    assert "standalone.pretrain" in result.stdout
+
+
+def test_a_frozen_teacher_comes_from_an_earlier_variant(kedro, project: Path) -> None:
+    result = kedro("run", "--pipeline=methods", "--namespaces=one_way", "--env=test")
+    assert result.returncode == 0, result.stderr
+    scores = pd.read_csv(newest(project, "07_model_output/one_way/student_scores.csv"))
+    assert set(scores["task"]) == {"bigram_shift", "missing_word"}

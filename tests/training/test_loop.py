@@ -7,11 +7,15 @@ import pytest
 import torch
 from torch.nn import functional
 
+from ctcd.distillation.methods import METHODS
 from ctcd.errors import InputError
 from ctcd.modeling.architecture import build_model
 from ctcd.training import loop
 from ctcd.training.loop import pretrain
+from ctcd.training.setup import start_training
 from ctcd.training.state import StateStore
+
+CTCD, STANDALONE = METHODS["ctcd"], METHODS["standalone"]
 
 
 @pytest.fixture
@@ -23,6 +27,12 @@ def weights(model) -> list[torch.Tensor]:
     return list(model.state_dict().values())
 
 
+def assert_same_models(first, second) -> None:
+    assert first.keys() == second.keys()
+    for role in first:
+        assert all(torch.equal(a, b) for a, b in zip(weights(first[role]), weights(second[role]), strict=True)), role
+
+
 def without_speed(history) -> pd.DataFrame:
     table = history.table()
     return table[table["metric"] != "tokens_per_second"].reset_index(drop=True)
@@ -32,8 +42,8 @@ def interrupt_after(step: int, monkeypatch: pytest.MonkeyPatch, action) -> None:
     """Do something right after a step, as from outside."""
     one_step = loop._one_step
 
-    def interrupted(training) -> None:
-        one_step(training)
+    def interrupted(training, batch) -> None:
+        one_step(training, batch)
         if training.step == step:
             action()
 
@@ -42,7 +52,7 @@ def interrupt_after(step: int, monkeypatch: pytest.MonkeyPatch, action) -> None:
 
 def test_losses_fall_and_the_history_is_complete(shards, tokenizer, pretraining, execution, store) -> None:
     settings = pretraining.model_copy(update={"steps": 40, "batch_size": 16})
-    _, _, history = pretrain(shards, tokenizer, "ctcd", settings, execution, store)
+    _, history = pretrain(shards, tokenizer, CTCD, settings, execution, store)
     table = history.table()
     heldout = table[(table["metric"] == "heldout_loss") & (table["role"] == "teacher")].set_index("step")["value"]
     assert heldout[0] == pytest.approx(math.log(len(tokenizer)), abs=0.1)
@@ -58,8 +68,11 @@ def test_losses_fall_and_the_history_is_complete(shards, tokenizer, pretraining,
 
 def test_zero_steps_give_the_initial_weights(shards, tokenizer, pretraining, execution, store) -> None:
     settings = pretraining.model_copy(update={"steps": 0})
-    teacher, student, history = pretrain(shards, tokenizer, "standalone", settings, execution, store)
-    for role, model, shape in (("teacher", teacher, settings.teacher), ("student", student, settings.student)):
+    models, history = pretrain(shards, tokenizer, STANDALONE, settings, execution, store)
+    for role, model, shape in (
+        ("teacher", models["teacher"], settings.teacher),
+        ("student", models["student"], settings.student),
+    ):
         fresh = build_model(shape, tokenizer, shards.sequence_length, settings.seed, role)
         assert all(torch.equal(a, b) for a, b in zip(weights(model), weights(fresh), strict=True))
     assert set(history.table()["metric"]) == {"parameters", "heldout_loss", "heldout_accuracy"}
@@ -67,12 +80,12 @@ def test_zero_steps_give_the_initial_weights(shards, tokenizer, pretraining, exe
 
 def test_heldout_loss_equals_a_plain_computation(shards, tokenizer, pretraining, execution, store) -> None:
     settings = pretraining.model_copy(update={"steps": 0})
-    teacher, _, history = pretrain(shards, tokenizer, "standalone", settings, execution, store)
-    training = loop._start(shards, tokenizer, "standalone", settings, execution, "x")
+    models, history = pretrain(shards, tokenizer, STANDALONE, settings, execution, store)
+    training = start_training(shards, tokenizer, STANDALONE, settings, execution, "x", None)
     losses = []
     for batch in training.heldout:
         with torch.no_grad():
-            logits = teacher(input_ids=batch.input_ids).logits.flatten(0, 1)[batch.positions]
+            logits = models["teacher"](input_ids=batch.input_ids).logits.flatten(0, 1)[batch.positions]
         losses.append(functional.cross_entropy(logits, batch.labels, reduction="none"))
     reported = history.table().query("metric == 'heldout_loss' and role == 'teacher'")["value"].item()
     assert reported == pytest.approx(torch.cat(losses).mean().item(), rel=1e-5)
@@ -88,21 +101,20 @@ def test_heldout_loss_equals_a_plain_computation(shards, tokenizer, pretraining,
 def test_a_stopped_training_goes_on_to_the_very_same_end(
     number, error, message, shards, tokenizer, pretraining, execution, store, tmp_path, monkeypatch
 ) -> None:
-    undisturbed = pretrain(shards, tokenizer, "ctcd", pretraining, execution, StateStore(tmp_path / "other", "ctcd"))
+    undisturbed = pretrain(shards, tokenizer, CTCD, pretraining, execution, StateStore(tmp_path / "other", "ctcd"))
     with monkeypatch.context() as patch:
         interrupt_after(4, patch, lambda: os.kill(os.getpid(), number))
         with pytest.raises(error, match=message):
-            pretrain(shards, tokenizer, "ctcd", pretraining, execution, store)
-    resumed = pretrain(shards, tokenizer, "ctcd", pretraining, execution, store)
-    for one, other in zip(undisturbed[:2], resumed[:2], strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(weights(one), weights(other), strict=True))
-    pd.testing.assert_frame_equal(without_speed(undisturbed[2]), without_speed(resumed[2]))
+            pretrain(shards, tokenizer, CTCD, pretraining, execution, store)
+    resumed = pretrain(shards, tokenizer, CTCD, pretraining, execution, store)
+    assert_same_models(undisturbed[0], resumed[0])
+    pd.testing.assert_frame_equal(without_speed(undisturbed[1]), without_speed(resumed[1]))
 
 
 def test_a_crashed_training_goes_on_from_its_last_state(
     shards, tokenizer, pretraining, execution, store, tmp_path, monkeypatch
 ) -> None:
-    undisturbed = pretrain(shards, tokenizer, "ctcd", pretraining, execution, StateStore(tmp_path / "other", "ctcd"))
+    undisturbed = pretrain(shards, tokenizer, CTCD, pretraining, execution, StateStore(tmp_path / "other", "ctcd"))
     every_step = execution.model_copy(update={"checkpoint_seconds": 1e-9})
 
     def crash() -> None:
@@ -111,31 +123,31 @@ def test_a_crashed_training_goes_on_from_its_last_state(
     with monkeypatch.context() as patch:
         interrupt_after(4, patch, crash)
         with pytest.raises(RuntimeError, match="power cut"):
-            pretrain(shards, tokenizer, "ctcd", pretraining, every_step, store)
+            pretrain(shards, tokenizer, CTCD, pretraining, every_step, store)
     assert store.latest()["step"] == 3
-    resumed = pretrain(shards, tokenizer, "ctcd", pretraining, execution, store)
-    assert all(torch.equal(a, b) for a, b in zip(weights(undisturbed[0]), weights(resumed[0]), strict=True))
+    resumed = pretrain(shards, tokenizer, CTCD, pretraining, execution, store)
+    assert_same_models(undisturbed[0], resumed[0])
 
 
 def test_another_recipe_does_not_go_on_with_this_state(shards, tokenizer, pretraining, execution, store) -> None:
-    pretrain(shards, tokenizer, "ctcd", pretraining, execution, store)
+    pretrain(shards, tokenizer, CTCD, pretraining, execution, store)
     other = pretraining.model_copy(update={"seed": 2})
     with pytest.raises(InputError, match="has seed = 1, this run has 2"):
-        pretrain(shards, tokenizer, "ctcd", other, execution, store)
+        pretrain(shards, tokenizer, CTCD, other, execution, store)
     afresh = execution.model_copy(update={"resume": "never"})
-    assert pretrain(shards, tokenizer, "ctcd", other, afresh, store)[2].rows
+    assert pretrain(shards, tokenizer, CTCD, other, afresh, store)[1].rows
 
 
 def test_execution_is_no_part_of_the_identity(shards, tokenizer, pretraining, execution, store) -> None:
-    pretrain(shards, tokenizer, "ctcd", pretraining, execution, store)
+    pretrain(shards, tokenizer, CTCD, pretraining, execution, store)
     other = execution.model_copy(update={"evaluations": 3, "log_seconds": 1, "evaluation_sequences": 8})
-    assert pretrain(shards, tokenizer, "ctcd", pretraining, other, store)[2].rows
+    assert pretrain(shards, tokenizer, CTCD, pretraining, other, store)[1].rows
 
 
 def test_required_state_that_is_missing_is_said_so(shards, tokenizer, pretraining, execution, store) -> None:
     required = execution.model_copy(update={"resume": "require"})
     with pytest.raises(InputError, match="no training state of 'ctcd'"):
-        pretrain(shards, tokenizer, "ctcd", pretraining, required, store)
+        pretrain(shards, tokenizer, CTCD, pretraining, required, store)
 
 
 def test_shards_of_another_tokenizer_are_refused(shards, documents, pretraining, execution, store) -> None:
@@ -147,18 +159,20 @@ def test_shards_of_another_tokenizer_are_refused(shards, documents, pretraining,
         TokenizerParameters(vocabulary_size=500, lowercase=True, minimum_frequency=2, training_characters=100_000),
     )
     with pytest.raises(InputError, match="another tokenizer"):
-        pretrain(shards, other, "ctcd", pretraining, execution, store)
+        pretrain(shards, other, CTCD, pretraining, execution, store)
 
 
 def test_a_loss_that_explodes_ends_in_a_sentence(shards, tokenizer, pretraining, execution, store) -> None:
     optimiser = pretraining.optimiser.model_copy(update={"learning_rate": 1e30, "matrix_learning_rate": 1e30})
     settings = pretraining.model_copy(update={"optimiser": optimiser, "steps": 30})
-    with pytest.raises(InputError, match=r"loss of 'ctcd' is not finite at step \d+ \(seed 1\)"):
-        pretrain(shards, tokenizer, "ctcd", settings, execution, store)
+    with pytest.raises(
+        InputError, match=r"loss of 'ctcd' is not finite at step \d+ \(seed 1, training sequences \d+, "
+    ):
+        pretrain(shards, tokenizer, CTCD, settings, execution, store)
 
 
 def test_no_gpu_is_said_so(shards, tokenizer, pretraining, execution, store) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(InputError, match="finds no GPU"):
-        pretrain(shards, tokenizer, "ctcd", pretraining, execution.model_copy(update={"device": "cuda"}), store)
+        pretrain(shards, tokenizer, CTCD, pretraining, execution.model_copy(update={"device": "cuda"}), store)

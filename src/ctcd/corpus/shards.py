@@ -106,6 +106,11 @@ class Sequences:
     def __len__(self) -> int:
         return int(self.starts[-1])
 
+    @property
+    def length(self) -> int:
+        """Tokens of a sequence."""
+        return self.blocks[0].shape[1]
+
     def rows(self, indices: np.ndarray) -> np.ndarray:
         """The rows with the given indices, as 64-bit integers: (indices, length)."""
         blocks = np.searchsorted(self.starts, indices, side="right") - 1

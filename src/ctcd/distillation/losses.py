@@ -5,13 +5,18 @@ For P predicted positions, teacher logits T and student logits S, both (P, V), t
     loss_teacher = w.teacher_hard * CE(T, y) + w.teacher_soft * tau^2 * KL(softmax(S/tau) || softmax(T/tau))
     loss_student = w.student_hard * CE(S, y) + w.student_soft * tau^2 * KL(softmax(T/tau) || softmax(S/tau))
 
+With label smoothing epsilon, CE is taken with the target (1 - epsilon) y + epsilon / V (Szegedy et al. 2016).
+
 Means over positions. The source of a KL is a constant for the model that learns from it, so the gradients are
 
     d loss_teacher / d T = (w.teacher_hard * (p_T - y) + w.teacher_soft * tau * (p_T^tau - p_S^tau)) / P
 
-and likewise for the student. Both softmaxes are therefore computed once and shared by all losses and gradients.
+and likewise for the student (without smoothing). Both softmaxes are therefore computed once and shared by all losses
+and gradients.
 """
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -34,7 +39,12 @@ class Losses(NamedTuple):
 
 
 def distillation_losses(
-    teacher_logits: Tensor, student_logits: Tensor, labels: Tensor, weights: Weights, temperature: float = 1.0
+    teacher_logits: Tensor,
+    student_logits: Tensor,
+    labels: Tensor,
+    weights: Weights,
+    temperature: float = 1.0,
+    label_smoothing: float = 0.0,
 ) -> Losses:
     """All four losses; the gradient of `total` reaches both logits.
 
@@ -44,8 +54,9 @@ def distillation_losses(
         labels: (positions,) true token of each predicted position.
         weights: weights of the four terms; a term of weight 0 is not computed.
         temperature: tau; the soft losses are multiplied by tau^2 so that their gradients keep their scale.
+        label_smoothing: epsilon of both hard losses.
     """
-    total, terms = _FourLosses.apply(teacher_logits, student_logits, labels, weights, temperature)
+    total, terms = _FourLosses.apply(teacher_logits, student_logits, labels, weights, temperature, label_smoothing)
     return Losses(total, *terms.unbind())
 
 
@@ -54,7 +65,13 @@ class _FourLosses(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, teacher: Tensor, student: Tensor, labels: Tensor, weights: Weights, temperature: float
+        ctx: Any,
+        teacher: Tensor,
+        student: Tensor,
+        labels: Tensor,
+        weights: Weights,
+        temperature: float,
+        label_smoothing: float,
     ) -> tuple[Tensor, Tensor]:
         positions, vocabulary = teacher.shape
         accumulate = torch.float64 if teacher.dtype == torch.float64 else torch.float32
@@ -62,26 +79,30 @@ class _FourLosses(torch.autograd.Function):
         student_gradient = torch.empty_like(student) if ctx.needs_input_grad[1] else None
         terms = torch.zeros(4, dtype=accumulate, device=teacher.device)
         rows_at_once = max(1, LOGITS_AT_ONCE.get(teacher.device.type, 1 << 24) // vocabulary)
+        losses_of_rows = _compiled() if teacher.is_cuda else _losses_of_rows
         for start in range(0, positions, rows_at_once):
             rows = slice(start, start + rows_at_once)
-            terms += _losses_of_rows(
+            terms += losses_of_rows(
                 teacher[rows].to(accumulate),
                 student[rows].to(accumulate),
                 labels[rows].unsqueeze(1),
                 weights,
                 temperature,
+                label_smoothing,
                 None if teacher_gradient is None else teacher_gradient[rows],
                 None if student_gradient is None else student_gradient[rows],
             )
         terms /= positions
         ctx.positions = positions
         ctx.save_for_backward(teacher_gradient, student_gradient)
-        total = torch.dot(terms, terms.new_tensor(_as_tuple(weights)))
+        # Written out: a tensor of weights would have to be copied to a GPU at every step.
+        total = weights.teacher_hard * terms[0] + weights.teacher_soft * terms[1]
+        total = total + weights.student_hard * terms[2] + weights.student_soft * terms[3]
         ctx.mark_non_differentiable(terms)
         return total, terms
 
     @staticmethod
-    def backward(ctx: Any, total_gradient: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+    def backward(ctx: Any, total_gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         scale = total_gradient / ctx.positions
         teacher_gradient, student_gradient = ctx.saved_tensors
         # Out of place: a second backward through a retained graph must see the same gradients.
@@ -91,7 +112,14 @@ class _FourLosses(torch.autograd.Function):
             None,
             None,
             None,
+            None,
         )
+
+
+@lru_cache(maxsize=1)
+def _compiled() -> Callable[..., Tensor]:
+    """On a GPU every pass over the logits goes through memory: one kernel instead of twenty."""
+    return torch.compile(_losses_of_rows, dynamic=True)
 
 
 def _losses_of_rows(
@@ -100,26 +128,35 @@ def _losses_of_rows(
     labels: Tensor,
     weights: Weights,
     temperature: float,
+    label_smoothing: float,
     teacher_gradient: Tensor | None,
     student_gradient: Tensor | None,
 ) -> Tensor:
-    """Sums of the four terms over some rows; gradients of the weighted sum go into the given buffers."""
-    teacher_log, student_log = teacher.log_softmax(1), student.log_softmax(1)
-    hard = [-log.gather(1, labels).sum() for log in (teacher_log, student_log)]
-    teacher_probability, student_probability = teacher_log.exp(), student_log.exp()
-    _put_hard_gradient(teacher_gradient, teacher_probability, labels, weights.teacher_hard)
-    _put_hard_gradient(student_gradient, student_probability, labels, weights.student_hard)
+    """Sums of the four terms over some rows; gradients of the weighted sum go into the given buffers.
+
+    Neither matrix of log-probabilities is needed: with the logarithms of the normalisers N, KL(p_T || p_S) is
+    sum(p_T * (T - S)) - (N_T - N_S) in each row.
+    """
+    teacher_probability, teacher_normaliser = _softmax(teacher)
+    student_probability, student_normaliser = _softmax(student)
+    hard = [
+        _cross_entropy(logits, normaliser, labels, label_smoothing)
+        for logits, normaliser in ((teacher, teacher_normaliser), (student, student_normaliser))
+    ]
+    _put_hard_gradient(teacher_gradient, teacher_probability, labels, weights.teacher_hard, label_smoothing)
+    _put_hard_gradient(student_gradient, student_probability, labels, weights.student_hard, label_smoothing)
     if not (weights.teacher_soft or weights.student_soft):
         zero = hard[0].new_zeros(())
         return torch.stack((hard[0], zero, hard[1], zero))
 
     if temperature != 1.0:
-        teacher_log, student_log = (teacher / temperature).log_softmax(1), (student / temperature).log_softmax(1)
-        teacher_probability, student_probability = teacher_log.exp(), student_log.exp()
-    log_ratio = teacher_log - student_log
+        teacher, student = teacher / temperature, student / temperature
+        teacher_probability, teacher_normaliser = _softmax(teacher)
+        student_probability, student_normaliser = _softmax(student)
+    gap, normaliser_gap = teacher - student, (teacher_normaliser - student_normaliser).sum()
     squared = temperature * temperature
-    teacher_soft = -squared * torch.dot(student_probability.view(-1), log_ratio.view(-1))
-    student_soft = squared * torch.dot(teacher_probability.view(-1), log_ratio.view(-1))
+    teacher_soft = squared * (normaliser_gap - torch.linalg.vecdot(student_probability, gap).sum())
+    student_soft = squared * (torch.linalg.vecdot(teacher_probability, gap).sum() - normaliser_gap)
     difference = teacher_probability.sub_(student_probability)
     if teacher_gradient is not None and weights.teacher_soft:
         teacher_gradient.add_(difference, alpha=weights.teacher_soft * temperature)
@@ -128,15 +165,32 @@ def _losses_of_rows(
     return torch.stack((hard[0], teacher_soft, hard[1], student_soft))
 
 
-def _put_hard_gradient(gradient: Tensor | None, probability: Tensor, labels: Tensor, weight: float) -> None:
-    """Write weight * (probability - one_hot(labels)) into the buffer."""
+def _softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities (rows, vocabulary) and the logarithms of their normalisers (rows,), with one exponential each."""
+    highest = logits.amax(1, keepdim=True)
+    exponentials = (logits - highest).exp_()
+    total = exponentials.sum(1, keepdim=True)
+    return exponentials.mul_(total.reciprocal()), (highest + total.log()).squeeze(1)
+
+
+def _cross_entropy(logits: Tensor, normaliser: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
+    """Summed over the rows."""
+    expected = logits.gather(1, labels).squeeze(1)
+    if label_smoothing:
+        expected = (1 - label_smoothing) * expected + label_smoothing * logits.mean(1)
+    return (normaliser - expected).sum()
+
+
+def _put_hard_gradient(
+    gradient: Tensor | None, probability: Tensor, labels: Tensor, weight: float, label_smoothing: float
+) -> None:
+    """Write weight * (probability - target) into the buffer."""
     if gradient is None:
         return
-    torch.mul(probability, weight, out=gradient) if gradient.dtype == probability.dtype else gradient.copy_(
-        probability * weight
-    )
-    gradient.scatter_add_(1, labels, gradient.new_full(labels.shape, -weight))
-
-
-def _as_tuple(weights: Weights) -> tuple[float, float, float, float]:
-    return weights.teacher_hard, weights.teacher_soft, weights.student_hard, weights.student_soft
+    if gradient.dtype == probability.dtype:
+        torch.mul(probability, weight, out=gradient)
+    else:
+        gradient.copy_(probability * weight)
+    gradient.scatter_add_(1, labels, gradient.new_full(labels.shape, -weight * (1 - label_smoothing)))
+    if label_smoothing:
+        gradient.sub_(weight * label_smoothing / gradient.shape[1])

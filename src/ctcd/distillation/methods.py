@@ -1,12 +1,18 @@
-"""Methods: who is trained, and with which weights.
+"""Methods: who is trained, from whom it learns, and with which weights.
 
 The weights are the paper's alpha_h, alpha_s, beta_h, beta_s (Lee et al. 2023): the teacher's hard and soft loss and the
 student's hard and soft loss.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from ctcd.errors import InputError
+from ctcd.parameters import WeightName
+
+Role = Literal["teacher", "student"]
+ROLES: tuple[Role, Role] = ("teacher", "student")
 
 
 @dataclass(frozen=True)
@@ -18,22 +24,60 @@ class Weights:
     student_hard: float
     student_soft: float
 
+    def with_soft(self, factor: float) -> "Weights":
+        """The same hard weights and the soft ones times a factor."""
+        return replace(self, teacher_soft=self.teacher_soft * factor, student_soft=self.student_soft * factor)
 
-METHODS: dict[str, Weights] = {
+
+@dataclass(frozen=True)
+class Method:
+    """A way to train the pair.
+
+    Attributes:
+        weights: of the four losses.
+        frozen: the role that is not trained; its model is ready before.
+        learns_from_itself: whether the source of each soft loss is a moving average of the model's own weights instead
+            of the other model.
+    """
+
+    weights: Weights
+    frozen: Role | None = None
+    learns_from_itself: bool = False
+
+    @property
+    def trained(self) -> tuple[Role, ...]:
+        """The roles that are trained."""
+        return tuple(role for role in ROLES if role != self.frozen)
+
+
+METHODS: dict[str, Method] = {
     # With both soft weights 0 the models never touch: one run gives both baselines.
-    "standalone": Weights(teacher_hard=1, teacher_soft=0, student_hard=1, student_soft=0),
-    "one_way_online": Weights(teacher_hard=1, teacher_soft=0, student_hard=1, student_soft=4),
-    "reverse_online": Weights(teacher_hard=1, teacher_soft=1, student_hard=1, student_soft=0),
-    "ctcd": Weights(teacher_hard=1, teacher_soft=1, student_hard=1, student_soft=4),
+    "standalone": Method(Weights(teacher_hard=1, teacher_soft=0, student_hard=1, student_soft=0)),
+    # A ready teacher teaches the student (Hinton et al. 2015), or a ready student the teacher.
+    "one_way": Method(Weights(teacher_hard=0, teacher_soft=0, student_hard=1, student_soft=4), frozen="teacher"),
+    "reverse": Method(Weights(teacher_hard=1, teacher_soft=1, student_hard=0, student_soft=0), frozen="student"),
+    # The source is trained at the same time, on the true tokens alone.
+    "one_way_online": Method(Weights(teacher_hard=1, teacher_soft=0, student_hard=1, student_soft=4)),
+    "reverse_online": Method(Weights(teacher_hard=1, teacher_soft=1, student_hard=1, student_soft=0)),
+    "ctcd": Method(Weights(teacher_hard=1, teacher_soft=1, student_hard=1, student_soft=4)),
+    # The control: soft targets as in ctcd, but no other model.
+    "self_distillation": Method(
+        Weights(teacher_hard=1, teacher_soft=1, student_hard=1, student_soft=4), learns_from_itself=True
+    ),
 }
 
 
-def weights_of(method: str) -> Weights:
-    """Look a method up by name.
+def method_of(name: str, weights: Mapping[WeightName, float] | None = None) -> Method:
+    """Look a method up by name, with some of its weights replaced.
 
     Raises:
-        InputError: if there is no such method.
+        InputError: if there is no such method, or a weight is set for a model that it does not train.
     """
-    if method not in METHODS:
-        raise InputError(f"There is no method '{method}': choose one of {', '.join(METHODS)}.")
-    return METHODS[method]
+    if name not in METHODS:
+        raise InputError(f"There is no method '{name}': choose one of {', '.join(METHODS)}.")
+    method = METHODS[name]
+    for weight in weights or {}:
+        if method.frozen is not None and weight.startswith(method.frozen):
+            raise InputError(f"The method '{name}' does not train the {method.frozen}: remove its weight '{weight}'.")
+    own: Mapping[Any, float] = weights or {}
+    return replace(method, weights=replace(method.weights, **own))

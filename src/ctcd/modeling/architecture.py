@@ -1,20 +1,32 @@
 """Models from scratch, by Hugging Face model type and shape."""
 
 import torch
-from transformers import AutoConfig, AutoModelForMaskedLM, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.errors import InputError
+from ctcd.modeling.families import FAMILIES
 from ctcd.parameters import ModelParameters
 from ctcd.randomness import seed_from
 
 # RoBERTa's family numbers positions from padding_id + 1 on.
 _EXTRA_POSITIONS = {"roberta": 2, "roberta-prelayernorm": 2}
+# Names of the feed-forward part's width and of the dropout rates, where a family has them.
+_FEED_FORWARD = ("intermediate_size", "hidden_dim", "n_inner")
+_DROPOUTS = (
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "attention_dropout",
+    "dropout",
+    "resid_pdrop",
+    "embd_pdrop",
+    "attn_pdrop",
+)
 
 
 def build_model(
     shape: ModelParameters, tokenizer: PreTrainedTokenizerBase, sequence_length: int, seed: int, role: str
 ) -> PreTrainedModel:
-    """A randomly initialised masked language model: the same weights for the same shape, seed and role.
+    """A randomly initialised language model: the same weights for the same shape, seed and role.
 
     Raises:
         InputError: if an option is not one of the architecture's configuration.
@@ -22,7 +34,7 @@ def build_model(
     configuration = build_configuration(shape, tokenizer, sequence_length)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_from(seed, role))
-        return AutoModelForMaskedLM.from_config(configuration)
+        return FAMILIES[shape.architecture].model_class.from_config(configuration)
 
 
 def build_configuration(
@@ -43,7 +55,6 @@ def build_configuration(
         "hidden_size": shape.width,
         "num_hidden_layers": shape.layers,
         "num_attention_heads": shape.heads,
-        "hidden_dim" if hasattr(defaults, "hidden_dim") else "intermediate_size": shape.feed_forward,
         "max_position_embeddings": sequence_length + _EXTRA_POSITIONS.get(shape.architecture, 0),
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.cls_token_id,
@@ -51,8 +62,10 @@ def build_configuration(
         "cls_token_id": tokenizer.cls_token_id,
         "sep_token_id": tokenizer.sep_token_id,
     }
-    dropouts = ("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout", "dropout")
-    settings |= {name: shape.dropout for name in dropouts if hasattr(defaults, name)}
+    settings |= {name: shape.feed_forward for name in _FEED_FORWARD if hasattr(defaults, name)}
+    settings |= {name: shape.dropout for name in _DROPOUTS if hasattr(defaults, name)}
+    if hasattr(defaults, "num_key_value_heads"):
+        settings["num_key_value_heads"] = shape.heads
     return AutoConfig.for_model(shape.architecture, **(settings | options))
 
 

@@ -1,10 +1,23 @@
 """Model cards: what a saved folder says of itself."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from ctcd.modeling.families import FAMILIES
 from ctcd.parameters import PretrainingParameters
+
+
+class _Kind(NamedTuple):
+    name: str
+    task: str  # of the hub, and of `transformers.pipeline`
+    prompt: str
+
+
+_KINDS = {
+    "mlm": _Kind("masked", "fill-mask", "This function returns the [MASK] of the list."),
+    "clm": _Kind("causal", "text-generation", "This function returns"),
+}
 
 
 def model_card(
@@ -19,16 +32,17 @@ def model_card(
     shape = settings.teacher if role == "teacher" else settings.student
     last = history[(history["role"] == role) & (history["step"] == history["step"].max())].set_index("metric")["value"]
     tokens = int(history["tokens"].max())
+    kind = _KINDS[FAMILIES[shape.architecture].objective]
     return f"""---
 library_name: transformers
-pipeline_tag: fill-mask
-tags: [co-distillation, masked-lm]
+pipeline_tag: {kind.task}
+tags: [co-distillation]
 ---
 
 # {role} of variant `{variant}`
 
-A masked language model of {shape.layers} layers, {shape.width} wide ({shape.architecture}), trained from random weights
-with the method `{method}` of co-training and co-distillation (Lee et al. 2023, arXiv 2311.02849).
+A {kind.name} language model of {shape.layers} layers, {shape.width} wide ({shape.architecture}), trained from random
+weights with the method `{method}` of co-training and co-distillation (Lee et al. 2023, arXiv 2311.02849).
 
 | | |
 | --- | --- |
@@ -36,12 +50,12 @@ with the method `{method}` of co-training and co-distillation (Lee et al. 2023, 
 | vocabulary | {corpus["vocabulary_size"]:,} |
 | tokens read | {tokens:,} in {settings.steps:,} steps of {settings.batch_size} x {corpus["sequence_length"]} |
 | seed | {settings.seed} |
-| held-out masked-LM loss | {last["heldout_loss"]:.3f} nats (unigram entropy {corpus["unigram_entropy"]:.3f}) |
-| held-out masked accuracy | {last["heldout_accuracy"]:.3f} |
+| held-out loss | {last["heldout_loss"]:.3f} nats (unigram entropy {corpus["unigram_entropy"]:.3f}) |
+| held-out accuracy | {last["heldout_accuracy"]:.3f} |
 
 ```python
 from transformers import pipeline
 
-pipeline("fill-mask", model="<this folder>")("This function returns the [MASK] of the list.")
+pipeline("{kind.task}", model="<this folder>")("{kind.prompt}")
 ```
 """

@@ -1,39 +1,81 @@
 """Logits at predicted positions only.
 
 Hugging Face models compute logits at every position; with 15 % of the positions predicted that is most of a small
-model's work. Here the hidden states are selected first.
+model's work. Here the last layer's feed-forward part, too, sees the predicted positions alone: nothing else reads it.
 """
 
-from collections.abc import Callable
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-# How each family turns hidden states (positions, width) into logits (positions, vocabulary).
-PREDICTION_HEADS: dict[str, Callable[[PreTrainedModel, Tensor], Tensor]] = {
-    "bert": lambda model, hidden: model.cls(hidden),
-    "megatron-bert": lambda model, hidden: model.cls(hidden),
-    "roberta": lambda model, hidden: model.lm_head(hidden),
-    "roberta-prelayernorm": lambda model, hidden: model.lm_head(hidden),
-    "distilbert": lambda model, hidden: model.vocab_projector(
-        model.vocab_layer_norm(model.activation(model.vocab_transform(hidden)))
-    ),
-    "electra": lambda model, hidden: model.generator_lm_head(model.generator_predictions(hidden)),
-    "modernbert": lambda model, hidden: model.decoder(model.head(hidden)),
-}
+from ctcd.modeling.families import FAMILIES, PositionWise
+
+# Matrix products on a GPU want sizes that are multiples of this; on a CPU they do not care.
+VOCABULARY_MULTIPLE = {"cuda": 64}
 
 
-def predicted_logits(model: PreTrainedModel, input_ids: Tensor, positions: Tensor) -> Tensor:
-    """Logits where tokens are to be predicted.
+class PredictedLogits:
+    """A model as a function from tokens and predicted positions to logits there."""
 
-    Args:
-        model: a masked language model of a family in `PREDICTION_HEADS`.
-        input_ids: (sequences, length), without padding.
-        positions: (positions,) indices into the flattened batch.
+    def __init__(self, model: PreTrainedModel) -> None:
+        """Wrap a model of a family in `FAMILIES`; called in any other way, the model works as before."""
+        self._model = model
+        self._family = FAMILIES[model.config.model_type]
+        self._positions: Tensor | None = None
+        self._is_narrowed = False
+        if self._family.position_wise is not None:
+            self._narrow(self._family.position_wise)
 
-    Returns:
-        (positions, vocabulary)
-    """
-    hidden = model.base_model(input_ids=input_ids).last_hidden_state
-    selected = hidden.flatten(0, 1).index_select(0, positions)
-    return PREDICTION_HEADS[model.config.model_type](model, selected)
+    def __call__(self, input_ids: Tensor, positions: Tensor) -> Tensor:
+        """Compute the logits.
+
+        Args:
+            input_ids: (sequences, length), without padding.
+            positions: (positions,) indices into the flattened batch, ascending.
+
+        Returns:
+            (positions, vocabulary)
+        """
+        self._positions = positions
+        # The key-value cache of causal models serves generation only.
+        options = {} if self._family.objective == "mlm" else {"use_cache": False}
+        hidden = self._model.base_model(input_ids=input_ids, **options).last_hidden_state.flatten(0, 1)
+        self._positions = None
+        if not self._is_narrowed:
+            hidden = hidden.index_select(0, positions)
+        output_layer = self._model.get_output_embeddings()
+        return _padded_linear(
+            self._family.transform(self._model, hidden), output_layer, VOCABULARY_MULTIPLE.get(hidden.device.type, 1)
+        )
+
+    def _narrow(self, part: PositionWise) -> None:
+        """Have the model's last layer select the positions on the way."""
+        part.first(self._model).register_forward_pre_hook(self._select)
+        if part.last is None:
+            self._is_narrowed = True
+        else:
+            part.last(self._model).register_forward_hook(self._put_back)
+
+    def _select(self, _: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        if self._positions is None:
+            return inputs
+        self._shape = inputs[0].shape
+        return tuple(hidden.flatten(0, 1).index_select(0, self._positions).unsqueeze(0) for hidden in inputs)
+
+    def _put_back(self, _: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        if self._positions is None:
+            return output
+        whole = output.new_zeros(self._shape).flatten(0, 1)
+        return whole.index_copy(0, self._positions, output[0]).view(self._shape)
+
+
+def _padded_linear(hidden: Tensor, layer: nn.Linear, multiple: int) -> Tensor:
+    """The output layer, its vocabulary rounded up to a multiple for the matrix product and cut again."""
+    vocabulary = layer.weight.shape[0]
+    missing = -vocabulary % multiple
+    if not missing:
+        return layer(hidden)
+    weight = nn.functional.pad(layer.weight, (0, 0, 0, missing))
+    bias = None if layer.bias is None else nn.functional.pad(layer.bias, (0, missing))
+    return nn.functional.linear(hidden, weight, bias)[:, :vocabulary]

@@ -7,9 +7,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from ctcd.distillation.methods import ROLES
 from ctcd.reporting.formatting import task_label
 from ctcd.reporting.statistics import MEAN_OVER_TASKS, difference_rows, model_rows, outcome
-from ctcd.reporting.tables import MAJORITY, ROLES, STANDALONE, UNTRAINED, model_names, split_model_name
+from ctcd.reporting.tables import MAJORITY, STANDALONE, UNTRAINED, model_names, split_model_name
 
 # Okabe and Ito's colours, told apart with any colour vision.
 COLOURS = {UNTRAINED: "#A6A6A6", STANDALONE: "#0072B2", "ctcd": "#D55E00"}

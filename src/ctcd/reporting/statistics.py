@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 from scipy.special import stdtrit
 
+from ctcd.distillation.methods import ROLES
 from ctcd.reporting.tables import (
     MAJORITY,
     NO_SEED,
-    ROLES,
     STANDALONE,
     UNTRAINED,
     model_name,

@@ -5,10 +5,11 @@ from math import nan
 
 import pandas as pd
 
+from ctcd.distillation.methods import ROLES
+
 STANDALONE = "standalone"
 UNTRAINED = "untrained"
 MAJORITY = "majority class"
-ROLES = ("teacher", "student")
 # The seed of what no seed changes.
 NO_SEED = -1
 SCORE_COLUMNS = ["variant", "role", "task", "split", "seed", "metric", "value", "examples"]

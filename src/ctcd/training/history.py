@@ -6,8 +6,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ctcd.distillation.losses import Losses
-
 COLUMNS = ["step", "tokens", "role", "metric", "value"]
 
 
@@ -17,22 +15,22 @@ class History:
 
     rows: list[list[int | str | float]] = field(default_factory=list)
     waiting: list[Tensor] = field(default_factory=list)
+    names: list[tuple[str, str]] = field(default_factory=list)
 
-    def collect(self, losses: Losses, teacher_norm: Tensor, student_norm: Tensor) -> None:
-        """Keep a step's figures on their device; nothing waits for them."""
-        self.waiting.append(torch.stack((*losses[1:], teacher_norm, student_norm)))
+    def collect(self, quantities: dict[tuple[str, str], Tensor]) -> None:
+        """Keep a step's figures, by role and metric, on their device; nothing waits for them."""
+        self.names = list(quantities)
+        self.waiting.append(torch.stack(list(quantities.values())))
 
     def flush(self, step: int, tokens: int, learning_rate: float, tokens_per_second: float) -> dict[str, float]:
         """Add rows of what was collected; returns the means by name."""
-        means = torch.stack(self.waiting).mean(0).tolist()
+        means = dict(zip(self.names, torch.stack(self.waiting).mean(0).tolist(), strict=True))
         self.waiting.clear()
-        names = ("hard_loss", "soft_loss", "hard_loss", "soft_loss", "gradient_norm", "gradient_norm")
-        roles = ("teacher", "teacher", "student", "student", "teacher", "student")
-        for role, name, value in zip(roles, names, means, strict=True):
+        for (role, name), value in means.items():
             self.add(step, tokens, role, name, value)
         self.add(step, tokens, "pair", "learning_rate", learning_rate)
         self.add(step, tokens, "pair", "tokens_per_second", tokens_per_second)
-        return {f"{role}_{name}": value for role, name, value in zip(roles, names, means, strict=True)}
+        return {f"{role}_{name}": value for (role, name), value in means.items()}
 
     def add(self, step: int, tokens: int, role: str, metric: str, value: float) -> None:
         """Add one row."""

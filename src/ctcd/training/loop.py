@@ -1,135 +1,71 @@
-"""The training of one variant, from random weights (or an unfinished state) to two models and their history."""
+"""The training of one variant, from random weights (or an unfinished state) to models and their history."""
 
-import logging
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ctcd.corpus.masking import MaskedBatch, Masking, mask_tokens, masking_for
-from ctcd.corpus.shards import Sequences, Shards
-from ctcd.corpus.tokenizer import tokenizer_hash
-from ctcd.distillation.methods import Weights, weights_of
+from ctcd.corpus.prediction import PredictionBatch
+from ctcd.corpus.shards import Shards
+from ctcd.distillation.methods import Method, Role, Weights
 from ctcd.errors import InputError
-from ctcd.modeling.architecture import build_model, parameter_count
+from ctcd.modeling.architecture import parameter_count
+from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.parameters import ExecutionParameters, PretrainingParameters
 from ctcd.progress import Progress, log_metrics
 from ctcd.randomness import seed_from
-from ctcd.training.batches import batch_of
-from ctcd.training.evaluation import evaluate, heldout_batches
+from ctcd.training.batches import prefetched, rows_of_step
+from ctcd.training.checkpoint import resume_training, save_training
+from ctcd.training.evaluation import HeldoutScore, evaluate
 from ctcd.training.history import History
-from ctcd.training.precision import Hardware, choose_hardware
-from ctcd.training.schedule import learning_rate_factor
-from ctcd.training.side_by_side import SideBySide
-from ctcd.training.state import StateStore, check_identity, flatten
-from ctcd.training.step import NonFiniteLossError, Trainee, train_step
-
-logger = logging.getLogger(__name__)
+from ctcd.training.models import FrozenModel, Trainee
+from ctcd.training.schedule import learning_rate_factor, soft_weight_factor
+from ctcd.training.setup import Training, start_training
+from ctcd.training.state import StateStore
+from ctcd.training.step import StepResult, train_step
 
 HISTORY_ROWS = 100  # points of a training curve
 
-
-@dataclass
-class Training:
-    """Everything that changes while a variant is trained, and what it is made of."""
-
-    label: str
-    settings: PretrainingParameters
-    weights: Weights
-    execution: ExecutionParameters
-    hardware: Hardware
-    train_sequences: Sequences
-    heldout: list[MaskedBatch]
-    masking: Masking
-    teacher: Trainee
-    student: Trainee
-    side_by_side: SideBySide
-    identity: dict[str, Any]
-    step: int = 0
-    history: History = field(default_factory=History)
-
-    @property
-    def trainees(self) -> dict[str, Trainee]:
-        """Both models by role."""
-        return {"teacher": self.teacher, "student": self.student}
-
-    @property
-    def tokens_per_step(self) -> int:
-        """Tokens that each model reads in a step."""
-        return self.settings.batch_size * self.train_sequences.blocks[0].shape[1]
+Model = Trainee | FrozenModel
 
 
 def pretrain(
     shards: Shards,
     tokenizer: PreTrainedTokenizerBase,
-    method: str,
+    method: Method,
     settings: PretrainingParameters,
     execution: ExecutionParameters,
     store: StateStore,
-) -> tuple[PreTrainedModel, PreTrainedModel, History]:
+    frozen: PretrainedModel | None = None,
+) -> tuple[dict[Role, PreTrainedModel], History]:
     """Train teacher and student together.
 
     Args:
         shards: packed sequences; the held-out part is only looked at.
         tokenizer: the one that made the shards.
-        method: name of a method.
+        method: who learns from whom.
         settings: models, budget, optimiser, seed.
         execution: device, precision, intervals.
         store: where the state is kept while training; an unfinished one is gone on with. Its label names the
             training in messages.
+        frozen: the model that the method does not train.
 
     Returns:
-        teacher and student on the CPU, and the history.
+        The trained models on the CPU by role, and the history.
 
     Raises:
         InputError: for what the user can put right, before the first step where possible.
     """
-    shards.check_tokenizer(tokenizer_hash(tokenizer))
-    training = _start(shards, tokenizer, method, settings, execution, store.label)
-    _resume(training, store)
+    training = start_training(shards, tokenizer, method, settings, execution, store.label, frozen)
+    resume_training(training, store)
     with training.side_by_side:
         _train(training, store)
-    return training.teacher.model.cpu().eval(), training.student.model.cpu().eval(), training.history
-
-
-def _start(
-    shards: Shards,
-    tokenizer: PreTrainedTokenizerBase,
-    method: str,
-    settings: PretrainingParameters,
-    execution: ExecutionParameters,
-    label: str,
-) -> Training:
-    hardware = choose_hardware(execution, max(settings.teacher.width, settings.student.width))
-    masking = masking_for(tokenizer, settings.masking_share)
-    teacher, student = (
-        Trainee.start(
-            build_model(shape, tokenizer, shards.sequence_length, settings.seed, role), settings.optimiser, hardware
-        )
-        for role, shape in (("teacher", settings.teacher), ("student", settings.student))
-    )
-    return Training(
-        label=label,
-        settings=settings,
-        weights=weights_of(method),
-        execution=execution,
-        hardware=hardware,
-        train_sequences=shards.sequences("train"),
-        heldout=heldout_batches(shards.sequences("heldout"), masking, execution.evaluation_sequences, hardware),
-        masking=masking,
-        teacher=teacher,
-        student=student,
-        side_by_side=SideBySide(
-            hardware.device, has_dropout=bool(settings.teacher.dropout or settings.student.dropout)
-        ),
-        identity=flatten({"method": method, "data": shards.metadata["fingerprint"], **settings.model_dump()}),
-    )
+    return {role: trainee.model.cpu().eval() for role, trainee in training.trainees.items()}, training.history
 
 
 def _train(training: Training, store: StateStore) -> None:
@@ -142,21 +78,26 @@ def _train(training: Training, store: StateStore) -> None:
             training.history.add(0, 0, role, "parameters", parameter_count(trainee.model))
         _evaluate(training)
     with Progress(training.label, settings.steps, execution.log_seconds) as progress, _stop_requests() as stopping:
-        while training.step < settings.steps:
-            _one_step(training)
-            if _is_due(training.step, settings.steps, HISTORY_ROWS):
+        for batch in prefetched(training.batch, range(training.step, settings.steps)):
+            _one_step(training, batch)
+            is_saving = bool(stopping) or monotonic() - saved_at >= execution.checkpoint_seconds
+            is_recording = _is_due(training.step, settings.steps, HISTORY_ROWS)
+            # A GPU is not waited for at every step; what is not finite has changed no weight meanwhile.
+            if is_saving or is_recording or training.hardware.device.type == "cpu":
+                _check_finite(training)
+            if is_recording:
                 now = monotonic()
                 speed = (training.step - counted_step) * training.tokens_per_step / (now - counted_at)
                 counted_step, counted_at = training.step, now
                 losses = _record(training, speed)
-                shown = {role: losses[f"{role}_hard_loss"] for role in training.trainees}
+                shown: dict[str, float] = {role: losses[f"{role}_hard_loss"] for role in training.trainees}
                 progress.update(training.step, shown, speed)
             if _is_due(training.step, settings.steps, execution.evaluations):
                 started = monotonic()
                 _evaluate(training)
                 counted_at += monotonic() - started
-            if stopping or monotonic() - saved_at >= execution.checkpoint_seconds:
-                _save(training, store)
+            if is_saving:
+                save_training(training, store)
                 saved_at = monotonic()
             if signal.SIGINT in stopping:
                 raise KeyboardInterrupt
@@ -166,37 +107,85 @@ def _train(training: Training, store: StateStore) -> None:
                     "goes on from there."
                 )
     if settings.steps:
-        _save(training, store)
+        save_training(training, store)
 
 
-def _one_step(training: Training) -> None:
+def _one_step(training: Training, batch: PredictionBatch) -> None:
     settings, step = training.settings, training.step
-    tokens = batch_of(training.train_sequences, step, settings.batch_size, settings.seed)
-    batch = mask_tokens(tokens, training.masking, settings.seed, step).to(training.hardware.device)
     torch.manual_seed(seed_from(settings.seed, "dropout", step))
-    try:
-        losses, teacher_norm, student_norm = train_step(
-            training.teacher,
-            training.student,
+    rate_factor = learning_rate_factor(step, settings.steps, settings.warmup_share, settings.optimiser.schedule)
+    soft_factor = soft_weight_factor(step, settings.steps, settings.soft_weights)
+    quantities: dict[tuple[str, str], Tensor] = {}
+    for teacher, student, weights in _pairs(training):
+        result = train_step(
+            teacher,
+            student,
             batch,
-            training.weights,
+            weights.with_soft(soft_factor),
             settings.temperature,
-            settings.optimiser.maximum_gradient_norm,
-            learning_rate_factor(step, settings.steps, settings.warmup_share),
+            settings.label_smoothing,
+            rate_factor,
             training.side_by_side,
         )
-    except NonFiniteLossError:
-        raise InputError(
-            f"The loss of '{training.label}' is not finite at step {step + 1} (seed {settings.seed}): lower "
-            "pretraining.optimiser's learning rates; the state before it is kept."
-        ) from None
+        quantities |= _quantities(result)
+    for average in training.averages.values():
+        average.update()
     training.step += 1
-    training.history.collect(losses, teacher_norm, student_norm)
+    training.history.collect(quantities)
+
+
+def _pairs(training: Training) -> list[tuple[Model, Model, Weights]]:
+    """Who learns beside whom: the two models, or each one beside its own moving average."""
+    trainees, averages, weights = training.trainees, training.averages, training.method.weights
+    if averages:
+        return [
+            (trainees["teacher"], averages["teacher"], Weights(weights.teacher_hard, weights.teacher_soft, 0, 0)),
+            (averages["student"], trainees["student"], Weights(0, 0, weights.student_hard, weights.student_soft)),
+        ]
+    models: dict[Role, Model] = {**trainees}
+    if training.method.frozen is not None and training.frozen is not None:
+        models[training.method.frozen] = training.frozen
+    return [(models["teacher"], models["student"], weights)]
+
+
+def _quantities(result: StepResult) -> dict[tuple[str, str], Tensor]:
+    """A step's figures of the models that were trained, by role and metric."""
+    losses, quantities = result.losses, {}
+    if result.teacher_norm is not None:
+        quantities["teacher", "hard_loss"] = losses.teacher_hard
+        quantities["teacher", "soft_loss"] = losses.teacher_soft
+        quantities["teacher", "gradient_norm"] = result.teacher_norm
+    if result.student_norm is not None:
+        quantities["student", "hard_loss"] = losses.student_hard
+        quantities["student", "soft_loss"] = losses.student_soft
+        quantities["student", "gradient_norm"] = result.student_norm
+    return quantities
+
+
+def _check_finite(training: Training) -> None:
+    """Stop if something was not finite since the last record; it has changed no weight.
+
+    Raises:
+        InputError: naming the first such step.
+    """
+    waiting = training.history.waiting
+    is_finite = torch.stack(waiting).isfinite().all(1)
+    if is_finite.all():
+        return
+    step = training.step - len(waiting) + int(is_finite.logical_not().nonzero()[0])
+    settings = training.settings
+    rows = rows_of_step(len(training.sequences), step, settings.batch_size, settings.seed)
+    raise InputError(
+        f"The loss of '{training.label}' is not finite at step {step + 1} (seed {settings.seed}, training sequences "
+        f"{', '.join(map(str, rows[:8]))}{', ...' if len(rows) > 8 else ''}): lower pretraining.optimiser's learning "
+        "rates; the state before it is kept."
+    )
 
 
 def _record(training: Training, tokens_per_second: float) -> dict[str, float]:
-    settings, step = training.settings, training.step
-    rate = settings.optimiser.learning_rate * learning_rate_factor(step - 1, settings.steps, settings.warmup_share)
+    settings, step, optimiser = training.settings, training.step, training.settings.optimiser
+    factor = learning_rate_factor(step - 1, settings.steps, settings.warmup_share, optimiser.schedule)
+    rate = optimiser.learning_rate * factor
     metrics = training.history.flush(step, step * training.tokens_per_step, rate, tokens_per_second)
     log_metrics(training.label, step, metrics | {"tokens_per_second": tokens_per_second})
     return metrics
@@ -204,49 +193,21 @@ def _record(training: Training, tokens_per_second: float) -> dict[str, float]:
 
 def _evaluate(training: Training) -> None:
     step, metrics = training.step, {}
-    scores = training.side_by_side(
-        lambda: evaluate(training.teacher.model, training.heldout, training.hardware),
-        lambda: evaluate(training.student.model, training.heldout, training.hardware),
-    )
-    for role, score in zip(training.trainees, scores, strict=True):
+    for role, score in _heldout_scores(training).items():
         for name, value in (("heldout_loss", score.loss), ("heldout_accuracy", score.accuracy)):
             training.history.add(step, step * training.tokens_per_step, role, name, value)
             metrics[f"{role}_{name}"] = value
     log_metrics(training.label, step, metrics)
 
 
-def _save(training: Training, store: StateStore) -> None:
-    state = {
-        "identity": training.identity,
-        "step": training.step,
-        "history": training.history.rows,
-        "waiting": training.history.waiting,
-    }
-    for role, trainee in training.trainees.items():
-        state[role] = trainee.model.state_dict()
-        state[f"{role}_optimisers"] = [optimiser.state_dict() for optimiser in trainee.optimisers]
-    store.save(state, training.step, training.execution.keep_checkpoints)
+def _heldout_scores(training: Training) -> dict[Role, HeldoutScore]:
+    def score(role: Role) -> HeldoutScore | None:
+        trainee = training.trainees.get(role)
+        return None if trainee is None else evaluate(trainee, training.heldout)
 
-
-def _resume(training: Training, store: StateStore) -> None:
-    """Go on with an unfinished state if there is one and the user wants it."""
-    wish = training.execution.resume
-    if wish == "never":
-        store.clear()
-        return
-    state = store.latest()
-    if state is None:
-        if wish == "require":
-            raise InputError(f"There is no training state of '{training.label}' to go on with in '{store.folder}'.")
-        return
-    check_identity(state["identity"], training.identity, training.label)
-    training.step = state["step"]
-    training.history = History(state["history"], state["waiting"])
-    for role, trainee in training.trainees.items():
-        trainee.model.load_state_dict(state[role])
-        for optimiser, saved in zip(trainee.optimisers, state[f"{role}_optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-    logger.info("%s: going on from step %d of %d", training.label, training.step, training.settings.steps)
+    teacher, student = training.side_by_side(lambda: score("teacher"), lambda: score("student"))
+    scores: dict[Role, HeldoutScore | None] = {"teacher": teacher, "student": student}
+    return {role: found for role, found in scores.items() if found is not None}
 
 
 def _is_due(step: int, steps: int, times: int) -> bool:

@@ -3,6 +3,7 @@
 from torch import nn, optim
 
 from ctcd.parameters import OptimiserParameters
+from ctcd.training.muon import Muon
 
 BETAS = (0.9, 0.98)
 
@@ -29,9 +30,7 @@ def build_optimisers(model: nn.Module, settings: OptimiserParameters) -> list[op
     ]
     if matrices:
         assert settings.matrix_learning_rate is not None
-        optimisers.append(
-            optim.Muon(matrices, lr=settings.matrix_learning_rate, weight_decay=settings.weight_decay, nesterov=True)
-        )
+        optimisers.append(Muon(matrices, lr=settings.matrix_learning_rate, weight_decay=settings.weight_decay))
     for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["peak_lr"] = group["lr"]

@@ -6,92 +6,64 @@
 (Lee et al. 2023; the source of each KL is a constant for the model that learns from it.)
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn, optim
-from transformers import PreTrainedModel
+from torch import Tensor
 
-from ctcd.corpus.masking import MaskedBatch
+from ctcd.corpus.prediction import PredictionBatch
 from ctcd.distillation.losses import Losses, distillation_losses
 from ctcd.distillation.methods import Weights
-from ctcd.modeling.logits import predicted_logits
-from ctcd.parameters import OptimiserParameters
-from ctcd.training.optimiser import build_optimisers, set_learning_rate
-from ctcd.training.precision import Hardware
+from ctcd.training.models import FrozenModel, Trainee
 from ctcd.training.side_by_side import SideBySide
 
 
-class NonFiniteLossError(ArithmeticError):
-    """A loss became infinite or not a number; no weight was updated with it."""
+class StepResult(NamedTuple):
+    """What a step gives, on its device. Nothing was updated where `is_finite` is false."""
 
-
-@dataclass
-class Trainee:
-    """A model in training with its own optimisers."""
-
-    model: PreTrainedModel
-    optimisers: list[optim.Optimizer]
-    hardware: Hardware
-
-    @classmethod
-    def start(cls, model: PreTrainedModel, settings: OptimiserParameters, hardware: Hardware) -> "Trainee":
-        """Put a model where it is trained."""
-        model = model.to(hardware.device).train()
-        return cls(model, build_optimisers(model, settings), hardware)
-
-    def predict(self, batch: MaskedBatch) -> Tensor:
-        """Logits at the predicted positions: (positions, vocabulary)."""
-        with self.hardware.autocast():
-            return predicted_logits(self.model, batch.input_ids, batch.positions)
-
-    def learn(self, logits: Tensor, gradient: Tensor, maximum_norm: float, rate_factor: float) -> Tensor:
-        """Backward from the loss's gradient at the logits, clip, update; returns the norm before clipping."""
-        logits.backward(gradient)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), maximum_norm)
-        set_learning_rate(self.optimisers, rate_factor)
-        for optimiser in self.optimisers:
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-        return norm
+    losses: Losses
+    teacher_norm: Tensor | None  # of the gradient, before clipping; None for a frozen model
+    student_norm: Tensor | None
+    is_finite: Tensor
 
 
 def train_step(
-    teacher: Trainee,
-    student: Trainee,
-    batch: MaskedBatch,
+    teacher: Trainee | FrozenModel,
+    student: Trainee | FrozenModel,
+    batch: PredictionBatch,
     weights: Weights,
     temperature: float,
-    maximum_norm: float,
+    label_smoothing: float,
     rate_factor: float,
     side_by_side: SideBySide,
-) -> tuple[Losses, Tensor, Tensor]:
+) -> StepResult:
     """Forward both, four losses, backward of the sum, update both.
 
     Args:
         teacher: the larger model.
         student: the smaller model.
-        batch: masked tokens, predicted positions and their labels, on the models' device.
+        batch: input, predicted positions and their labels, on the models' device.
         weights: of the four losses.
         temperature: tau.
-        maximum_norm: each model's gradient is clipped to it.
+        label_smoothing: of the hard losses.
         rate_factor: share of the peak learning rate at this step.
         side_by_side: how both models are run.
-
-    Returns:
-        The losses (detached), the teacher's and the student's gradient norm.
-
-    Raises:
-        NonFiniteLossError: before any weight changes.
     """
     teacher_logits, student_logits = side_by_side(lambda: teacher.predict(batch), lambda: student.predict(batch))
-    losses = distillation_losses(teacher_logits, student_logits, batch.labels, weights, temperature)
-    if not torch.isfinite(losses.total):
-        raise NonFiniteLossError
+    losses = distillation_losses(teacher_logits, student_logits, batch.labels, weights, temperature, label_smoothing)
+    is_finite = losses.total.detach().isfinite()
     # The two graphs meet in the losses only: from the logits on, each model goes back alone.
-    teacher_gradient, student_gradient = torch.autograd.grad(losses.total, (teacher_logits, student_logits))
-    teacher_norm, student_norm = side_by_side(
-        lambda: teacher.learn(teacher_logits, teacher_gradient, maximum_norm, rate_factor),
-        lambda: student.learn(student_logits, student_gradient, maximum_norm, rate_factor),
+    teacher_gradient, student_gradient = _gradients(losses.total, teacher_logits, student_logits)
+    norms = side_by_side(
+        lambda: teacher.learn(teacher_logits, teacher_gradient, is_finite, rate_factor),
+        lambda: student.learn(student_logits, student_gradient, is_finite, rate_factor),
     )
-    return Losses(*(loss.detach() for loss in losses)), teacher_norm, student_norm
+    for norm in norms:
+        is_finite = is_finite if norm is None else is_finite & norm.isfinite()
+    return StepResult(Losses(*(loss.detach() for loss in losses)), *norms, is_finite)
+
+
+def _gradients(total: Tensor, *logits: Tensor) -> list[Tensor | None]:
+    """The gradient at the logits of each model; None for a frozen one."""
+    found = iter(torch.autograd.grad(total, [each for each in logits if each.requires_grad]))
+    return [next(found) if each.requires_grad else None for each in logits]

@@ -1,13 +1,16 @@
 """A variant's teacher and student -> scores and predictions."""
 
+from collections.abc import Sequence
+
 from kedro.pipeline import Node, Pipeline
 
+from ctcd.distillation.methods import ROLES
 from ctcd.pipelines.finetuning.nodes import finetune_model, score_majority
 
 SHARED_INPUTS = ["probes", "glue", "params:finetuning", "params:execution"]
 
 
-def create_pipeline(variant: str) -> Pipeline:
+def create_pipeline(variant: str, roles: Sequence[str] = ROLES) -> Pipeline:
     """Fine-tuning and scoring of one variant, in a namespace of its name.
 
     <variant>.teacher ──> <variant>.teacher.scores, <variant>.teacher.predictions     (and the student)
@@ -20,7 +23,7 @@ def create_pipeline(variant: str) -> Pipeline:
                 [f"{role}.scores", f"{role}.predictions"],
                 name=f"finetune_{role}",
             )
-            for role in ("teacher", "student")
+            for role in roles
         ],
         namespace=variant,
         inputs={"probes", "glue"},

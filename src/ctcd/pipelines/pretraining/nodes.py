@@ -14,23 +14,25 @@ def pretrain_models(
     variant: VariantParameters,
     execution: ExecutionParameters,
     training_state: Any,
-) -> tuple[Any, Any, pd.DataFrame]:
-    """Train a variant's teacher and student; returns both models and the history."""
+    ready: Any = None,
+) -> tuple[Any, ...]:
+    """Train a variant's models beside a ready one, if its method has one; returns the models and the history."""
+    from ctcd.distillation.methods import method_of
     from ctcd.modeling.card import model_card
     from ctcd.modeling.pretrained import PretrainedModel
     from ctcd.training.loop import pretrain
 
     settings = variant.applied_to(pretraining)
-    teacher, student, history = pretrain(shards, tokenizer, variant.method, settings, execution, training_state)
+    method = method_of(variant.method, variant.weights)
+    models, history = pretrain(shards, tokenizer, method, settings, execution, training_state, ready)
     table = history.table()
-
-    def with_card(model: Any, role: str) -> PretrainedModel:
-        card = model_card(training_state.label, role, variant.method, settings, shards.metadata, table)
-        return PretrainedModel(model, tokenizer, card)
-
-    return with_card(teacher, "teacher"), with_card(student, "student"), table
+    cards = {
+        role: model_card(training_state.label, role, variant.method, settings, shards.metadata, table)
+        for role in models
+    }
+    return *(PretrainedModel(model, tokenizer, cards[role]) for role, model in models.items()), table
 
 
 def clear_training_state(training_state: Any, history: pd.DataFrame) -> None:
-    """Forget the unfinished state. The history is saved last, so both models are on disk by now."""
+    """Forget the unfinished state. The history is saved last, so all models are on disk by now."""
     training_state.clear()

@@ -5,14 +5,6 @@ from typing import Any
 import pandas as pd
 
 from ctcd.parameters import Parameters, ReportingParameters
-from ctcd.reporting.tables import ROLES
-
-
-def collect_scores(variants: tuple[str, ...], majority: pd.DataFrame, tables: tuple[pd.DataFrame, ...]) -> pd.DataFrame:
-    """One long table of all models' scores; `tables` has two per variant, the teacher's first."""
-    from ctcd.reporting.tables import collect_scores as collect
-
-    return collect(tables, [(variant, role) for variant in variants for role in ROLES], majority)
 
 
 def compare_scores(scores: pd.DataFrame, reporting: ReportingParameters) -> pd.DataFrame:

@@ -1,28 +1,32 @@
 """Scores and histories of a study's variants -> tables, figures, page."""
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 from kedro.pipeline import Node, Pipeline
 
 from ctcd.pipelines.reporting import nodes
-from ctcd.reporting.tables import ROLES
 
 
-def create_pipeline(variants: tuple[str, ...]) -> Pipeline:
-    """The report over some variants.
+def create_pipeline(variants: Mapping[str, Sequence[str]]) -> Pipeline:
+    """The report over some variants and their trained roles.
 
     <variant>.<role>.scores, majority_scores ──> scores ──> comparison ──> figures, report, summary
     <variant>.history, corpus_report ──> histories ──> heldout_losses
     """
+    models = [(variant, role) for variant, roles in variants.items() for role in roles]
 
     def collect_scores(majority: pd.DataFrame, *tables: pd.DataFrame) -> pd.DataFrame:
-        return nodes.collect_scores(variants, majority, tables)
+        from ctcd.reporting.tables import collect_scores as collect
+
+        return collect(tables, models, majority)
 
     def collect_histories(*tables: pd.DataFrame) -> pd.DataFrame:
         from ctcd.reporting.tables import collect_histories as collect
 
-        return collect(tables, variants)
+        return collect(tables, list(variants))
 
-    model_scores = [f"{variant}.{role}.scores" for variant in variants for role in ROLES]
+    model_scores = [f"{variant}.{role}.scores" for variant, role in models]
     figures = ["score_differences", "score_bars", "loss_curves"]
     return Pipeline(
         [

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ctcd.corpus.masking import MASKED, RANDOM, Masking, mask_tokens, masking_for
+from ctcd.corpus.prediction import MASKED, RANDOM, Masking, mask_tokens, masking_for, next_tokens
 
 SPECIALS = torch.tensor([0, 1, 2, 3, 4])
 MASKING = Masking(SPECIALS, mask_id=4, vocabulary_size=1000, share=0.15)
@@ -70,15 +70,32 @@ def test_masks_depend_on_seed_and_step_alone() -> None:
         assert not torch.equal(first.positions, mask_tokens(batch(), MASKING, seed, step).positions)
 
 
-def test_a_batch_with_few_ordinary_tokens_predicts_no_special_one() -> None:
+def test_special_tokens_are_predicted_only_where_ordinary_ones_do_not_suffice() -> None:
     tokens = torch.full((2, 16), 3)
     tokens[0, 5] = 77
     masked = mask_tokens(tokens, MASKING, seed=1, step=0)
-    assert masked.labels.tolist() == [77]
+    assert sorted(masked.labels.tolist()) == [3, 3, 3, 3, 77]
 
 
 def test_masking_knows_the_tokenizer(tokenizer) -> None:
-    masking = masking_for(tokenizer, 0.2)
+    masking = masking_for(tokenizer, 0.2, torch.device("cpu"))
     assert masking.mask_id == tokenizer.convert_tokens_to_ids("[MASK]")
     assert masking.vocabulary_size == len(tokenizer)
     assert set(masking.special_ids.tolist()) == set(tokenizer.all_special_ids)
+
+
+def test_next_tokens_are_the_labels_of_all_but_the_last_position() -> None:
+    tokens = torch.tensor([[2, 10, 11, 3], [2, 12, 13, 3]])
+    predicted = next_tokens(tokens)
+    assert torch.equal(predicted.input_ids, tokens)
+    assert predicted.positions.tolist() == [0, 1, 2, 4, 5, 6]
+    assert predicted.labels.tolist() == [10, 11, 3, 12, 13, 3]
+
+
+@pytest.mark.gpu
+def test_masks_are_the_same_on_a_gpu() -> None:
+    device = torch.device("cuda")
+    there = MASKING._replace(special_ids=SPECIALS.to(device))
+    masked = mask_tokens(batch(), MASKING, seed=1, step=3)
+    for one, other in zip(masked, mask_tokens(batch().to(device), there, seed=1, step=3), strict=True):
+        assert torch.equal(one, other.cpu())

@@ -1,0 +1,113 @@
+"""The models of a step: trained, frozen, or following a trained one."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn, optim
+from transformers import PreTrainedModel
+
+from ctcd.corpus.prediction import PredictionBatch
+from ctcd.modeling.logits import PredictedLogits
+from ctcd.parameters import OptimiserParameters
+from ctcd.training.optimiser import build_optimisers, set_learning_rate
+from ctcd.training.precision import Hardware
+
+
+@dataclass
+class Trainee:
+    """A model in training with its own optimisers."""
+
+    model: PreTrainedModel
+    hardware: Hardware
+    optimisers: list[optim.Optimizer]
+    maximum_norm: float
+
+    def __post_init__(self) -> None:
+        """Put the model where it is trained."""
+        self.hardware.place(self.model.train())
+        self.logits = PredictedLogits(self.model)
+        self._fast_logits = self.hardware.compiled(self.logits.__call__)
+
+    @classmethod
+    def start(cls, model: PreTrainedModel, settings: OptimiserParameters, hardware: Hardware) -> "Trainee":
+        """Begin to train a model."""
+        model = model.to(hardware.device)
+        return cls(model, hardware, build_optimisers(model, settings), settings.maximum_gradient_norm)
+
+    def predict(self, batch: PredictionBatch) -> Tensor:
+        """Logits at the predicted positions: (positions, vocabulary)."""
+        with self.hardware.autocast():
+            return self._fast_logits(batch.input_ids, batch.positions)
+
+    def learn(self, logits: Tensor, gradient: Tensor | None, is_finite: Tensor, rate_factor: float) -> Tensor:
+        """Go back from the loss's gradient at the logits, clip, update.
+
+        Args:
+            logits: as `predict` gave them.
+            gradient: of the loss, of the same shape.
+            is_finite: scalar; where it is not true nothing is updated. No one waits for it.
+            rate_factor: share of the peak learning rate.
+
+        Returns:
+            The gradient's norm before clipping.
+        """
+        logits.backward(gradient)
+        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        set_learning_rate(self.optimisers, rate_factor)
+        for optimiser in self.optimisers:
+            # The update divides by the scale on the way: clipping costs no pass over the gradients of its own.
+            optimiser.grad_scale = (norm / self.maximum_norm).clamp(min=1.0)  # type: ignore[attr-defined]
+            optimiser.found_inf = (~(is_finite & norm.isfinite())).to(norm.dtype)  # type: ignore[attr-defined]
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        return norm
+
+    def state(self) -> dict[str, Any]:
+        """Everything that training changes."""
+        return {"model": self.model.state_dict(), "optimisers": [each.state_dict() for each in self.optimisers]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Undo `state`."""
+        self.model.load_state_dict(state["model"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+
+
+@dataclass
+class FrozenModel:
+    """A model that others learn from."""
+
+    model: PreTrainedModel
+    hardware: Hardware
+
+    def __post_init__(self) -> None:
+        """Put the model where it is used."""
+        self.hardware.place(self.model.eval().requires_grad_(False))
+        self._logits = self.hardware.compiled(PredictedLogits(self.model).__call__)
+
+    @torch.no_grad()
+    def predict(self, batch: PredictionBatch) -> Tensor:
+        """Logits at the predicted positions: (positions, vocabulary), without gradient."""
+        with self.hardware.autocast():
+            return self._logits(batch.input_ids, batch.positions)
+
+    def learn(self, logits: Tensor, gradient: Tensor | None, is_finite: Tensor, rate_factor: float) -> None:
+        """Learn nothing."""
+
+
+class MovingAverage(FrozenModel):
+    """The exponential moving average of a trained model's weights."""
+
+    def __init__(self, followed: PreTrainedModel, hardware: Hardware, decay: float) -> None:
+        """Start from a copy; call it before the model is wrapped otherwise."""
+        super().__init__(copy.deepcopy(followed), hardware)
+        self._followed, self._decay = followed, decay
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Go a step towards the followed model."""
+        torch._foreach_lerp_(list(self.model.parameters()), list(self._followed.parameters()), 1 - self._decay)

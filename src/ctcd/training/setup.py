@@ -1,0 +1,147 @@
+"""A training before its first step: models, data, and what makes it this training and no other."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from ctcd.corpus.prediction import PredictionBatch, mask_tokens, masking_for, next_tokens
+from ctcd.corpus.shards import Sequences, Shards
+from ctcd.corpus.tokenizer import tokenizer_hash
+from ctcd.distillation.methods import Method, Role
+from ctcd.errors import InputError
+from ctcd.modeling.architecture import build_model
+from ctcd.modeling.families import FAMILIES, Objective
+from ctcd.modeling.pretrained import PretrainedModel
+from ctcd.parameters import ExecutionParameters, ModelParameters, PretrainingParameters
+from ctcd.training.batches import batch_of, to_device
+from ctcd.training.evaluation import heldout_batches
+from ctcd.training.history import History
+from ctcd.training.models import FrozenModel, MovingAverage, Trainee
+from ctcd.training.precision import Hardware, choose_hardware
+from ctcd.training.side_by_side import SideBySide
+from ctcd.training.state import flatten
+
+# Makes a batch of token ids (sequences, length), a seed and a step.
+Prepare = Callable[[Tensor, int, int], PredictionBatch]
+
+
+@dataclass
+class Training:
+    """Everything that changes while a variant is trained, and what it is made of."""
+
+    label: str
+    method: Method
+    settings: PretrainingParameters
+    execution: ExecutionParameters
+    hardware: Hardware
+    sequences: Sequences
+    prepare: Prepare
+    heldout: list[PredictionBatch]
+    trainees: dict[Role, Trainee]
+    averages: dict[Role, MovingAverage]
+    frozen: FrozenModel | None
+    side_by_side: SideBySide
+    identity: dict[str, Any]
+    step: int = 0
+    history: History = field(default_factory=History)
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens that each model reads in a step."""
+        return self.settings.batch_size * self.sequences.length
+
+    def batch(self, step: int) -> PredictionBatch:
+        """What a step sees."""
+        tokens = batch_of(self.sequences, step, self.settings.batch_size, self.settings.seed)
+        return self.prepare(tokens, self.settings.seed, step)
+
+
+def start_training(
+    shards: Shards,
+    tokenizer: PreTrainedTokenizerBase,
+    method: Method,
+    settings: PretrainingParameters,
+    execution: ExecutionParameters,
+    label: str,
+    frozen: PretrainedModel | None,
+) -> Training:
+    """Build the models from random weights and open the data; see `ctcd.training.loop.pretrain`."""
+    shards.check_tokenizer(tokenizer_hash(tokenizer))
+    shapes: dict[Role, ModelParameters] = {"teacher": settings.teacher, "student": settings.student}
+    objective = _common_objective([shapes[role] for role in method.trained], frozen)
+    _check_frozen(method, frozen, tokenizer, shards.sequence_length)
+    hardware = choose_hardware(execution, max(shape.width for shape in shapes.values()))
+    masking = masking_for(tokenizer, settings.masking_share, hardware.device)
+
+    def prepare(token_ids: Tensor, seed: int, step: int) -> PredictionBatch:
+        tokens = to_device(token_ids, hardware.device)
+        return mask_tokens(tokens, masking, seed, step) if objective == "mlm" else next_tokens(tokens)
+
+    models = {
+        role: build_model(shapes[role], tokenizer, shards.sequence_length, settings.seed, role)
+        for role in method.trained
+    }
+    followed = models if method.learns_from_itself else {}
+    return Training(
+        label=label,
+        method=method,
+        settings=settings,
+        execution=execution,
+        hardware=hardware,
+        sequences=shards.sequences("train"),
+        prepare=prepare,
+        heldout=heldout_batches(shards.sequences("heldout"), execution.evaluation_sequences, prepare),
+        # Averages first: they copy the models as they are built.
+        averages={
+            role: MovingAverage(model, hardware, settings.moving_average_decay) for role, model in followed.items()
+        },
+        trainees={role: Trainee.start(model, settings.optimiser, hardware) for role, model in models.items()},
+        frozen=None if frozen is None else FrozenModel(frozen.model, hardware),
+        side_by_side=SideBySide(hardware.device, has_dropout=any(shape.dropout for shape in shapes.values())),
+        identity=flatten(
+            {
+                "method": asdict(method),
+                "frozen": None if frozen is None else frozen.fingerprint(),
+                "data": shards.metadata["fingerprint"],
+                **settings.model_dump(),
+            }
+        ),
+    )
+
+
+def _common_objective(shapes: list[ModelParameters], frozen: PretrainedModel | None) -> Objective:
+    names = [shape.architecture for shape in shapes] + ([] if frozen is None else [frozen.model.config.model_type])
+    objectives = {FAMILIES[name].objective for name in names}
+    if len(objectives) > 1:
+        raise InputError(
+            f"{' and '.join(names)} do not learn together: some predict masked tokens, some the next token; choose "
+            "pretraining.teacher.architecture and pretraining.student.architecture of one kind."
+        )
+    return objectives.pop()
+
+
+def _check_frozen(
+    method: Method, frozen: PretrainedModel | None, tokenizer: PreTrainedTokenizerBase, length: int
+) -> None:
+    if (method.frozen is None) != (frozen is None):
+        wanted = f"a ready {method.frozen}" if method.frozen else "no ready model"
+        raise InputError(
+            f"This method wants {wanted}, the pipeline gives it {'none' if frozen is None else 'one'}: choose another "
+            "method for the variant, or another pipeline."
+        )
+    if frozen is None:
+        return
+    if tokenizer_hash(frozen.tokenizer) != tokenizer_hash(tokenizer):
+        raise InputError(
+            f"The ready model in '{frozen.folder}' has another vocabulary than the corpus: prepare the corpus with its "
+            f"tokenizer, --params tokenizer={frozen.folder}."
+        )
+    longest = getattr(frozen.model.config, "max_position_embeddings", length)
+    if longest < length:
+        raise InputError(
+            f"The ready model in '{frozen.folder}' reads {longest} tokens, the sequences have {length}: lower "
+            "corpus.sequence_length."
+        )
