@@ -1,0 +1,105 @@
+"""Everything that the pre-training benchmark measures, as one readable list."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from engine import METHODS, EngineTraining, Terms, fastest_execution
+from ladder import Rung, climb, start_rung
+from peers import start_textbrewer, start_trainer
+from workload import Shape
+
+
+class Training(Protocol):
+    """Models in training."""
+
+    def advance(self, steps: int) -> None:
+        """Train for some steps."""
+
+    def close(self) -> None:
+        """End what was started."""
+
+
+class LossesTraining(Training, Protocol):
+    """Models in training that say their losses."""
+
+    def next_losses(self) -> Terms:
+        """Train for one step and say its losses."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One row of the table."""
+
+    name: str
+    section: str
+    trains: str  # rows that train the same models by the same losses need the same arithmetic
+    start: Callable[[], Training]
+    bfloat16: bool = False
+    unavailable: str = ""
+    start_check: Callable[[], LossesTraining] | None = None  # no dropout, the common initial weights
+    start_count: Callable[[], Training] | None = None  # in one thread and not compiled, as counting operations needs
+
+
+def all_contenders(shape: Shape, device: str) -> list[Contender]:
+    """The ladder, ours by method, and the peers."""
+    return [*_rungs(shape, device), *_methods(shape, device), *_peers(shape, device)]
+
+
+def _rungs(shape: Shape, device: str) -> list[Contender]:
+    return [
+        Contender(
+            name=name,
+            section="ladder",
+            trains="ctcd",
+            start=lambda rung=rung: start_rung(rung, shape, device),
+            bfloat16=rung.bfloat16,
+            unavailable=reason,
+            start_check=lambda rung=rung: _start_from_common_weights(rung, shape, device),
+            start_count=lambda rung=rung: start_rung(replace(rung, compiled=False), shape, device, in_turn=True),
+        )
+        for name, rung, reason in climb()
+    ]
+
+
+def _methods(shape: Shape, device: str) -> list[Contender]:
+    execution = fastest_execution(shape, device)
+    in_turn = replace(execution, side_by_side=False)
+    return [
+        Contender(
+            name=f"ours: {method}",
+            section="method",
+            trains=method,
+            start=lambda method=method: EngineTraining(shape, method, execution),
+            bfloat16=execution.bfloat16,
+            start_count=lambda method=method: EngineTraining(shape, method, in_turn),
+        )
+        for method in METHODS
+    ]
+
+
+def _peers(shape: Shape, device: str) -> list[Contender]:
+    trainers = [
+        Contender(
+            name=f"Trainer: teacher alone{', bf16' if bfloat16 else ''}",
+            section="peer",
+            trains="teacher alone",
+            start=lambda bfloat16=bfloat16: start_trainer(shape, device, bfloat16),
+            bfloat16=bfloat16,
+        )
+        for bfloat16 in (False, True)
+    ]
+    textbrewer = Contender(
+        name="TextBrewer: one_way",
+        section="peer",
+        trains="one_way",
+        start=lambda: start_textbrewer(shape, device),
+    )
+    return [*trainers, textbrewer]
+
+
+def _start_from_common_weights(rung: Rung, shape: Shape, device: str) -> LossesTraining:
+    training = start_rung(replace(rung, dropout=0.0), shape, device)
+    if not rung.side_by_side:
+        training.use_initial_weights()
+    return training
