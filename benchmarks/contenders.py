@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from engine import METHODS, EngineTraining, Terms, fastest_execution
+from engine import METHODS, EngineTraining, Terms, chosen_execution
 from ladder import Rung, climb, start_rung
 from peers import start_textbrewer, start_trainer
 from workload import Shape
@@ -37,6 +37,7 @@ class Contender:
     start: Callable[[], Training]
     bfloat16: bool = False
     unavailable: str = ""
+    modules: tuple[str, ...] = ()  # imported before the memory of training is counted
     start_check: Callable[[], LossesTraining] | None = None  # no dropout, the common initial weights
     start_count: Callable[[], Training] | None = None  # in one thread and not compiled, as counting operations needs
 
@@ -55,6 +56,7 @@ def _rungs(shape: Shape, device: str) -> list[Contender]:
             start=lambda rung=rung: start_rung(rung, shape, device),
             bfloat16=rung.bfloat16,
             unavailable=reason,
+            modules=("torch._inductor.compile_fx",) if rung.compiled else (),
             start_check=lambda rung=rung: _start_from_common_weights(rung, shape, device),
             start_count=lambda rung=rung: start_rung(replace(rung, compiled=False), shape, device, in_turn=True),
         )
@@ -63,7 +65,7 @@ def _rungs(shape: Shape, device: str) -> list[Contender]:
 
 
 def _methods(shape: Shape, device: str) -> list[Contender]:
-    execution = fastest_execution(shape, device)
+    execution = chosen_execution(shape, device)
     in_turn = replace(execution, side_by_side=False)
     return [
         Contender(
@@ -86,6 +88,7 @@ def _peers(shape: Shape, device: str) -> list[Contender]:
             trains="teacher alone",
             start=lambda bfloat16=bfloat16: start_trainer(shape, device, bfloat16),
             bfloat16=bfloat16,
+            modules=("accelerate", "transformers.trainer"),
         )
         for bfloat16 in (False, True)
     ]
@@ -94,6 +97,7 @@ def _peers(shape: Shape, device: str) -> list[Contender]:
         section="peer",
         trains="one_way",
         start=lambda: start_textbrewer(shape, device),
+        modules=("textbrewer",),
     )
     return [*trainers, textbrewer]
 

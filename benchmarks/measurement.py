@@ -51,12 +51,6 @@ class _Running:
     worker: Worker
 
 
-def measure_peak(plan: Plan, largest_side: int) -> dict[str, float]:
-    """The machine's best matrix products, in a process of their own."""
-    with Worker(Assignment("", plan.shape, plan.device, plan.threads)) as worker:
-        return worker("matrix_peak", largest_side)
-
-
 def measure(plan: Plan, contenders: list[Contender]) -> list[Result]:
     """Measure all contenders against the plain baseline, which must be among them.
 

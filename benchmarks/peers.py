@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from engine import LEARNING_RATE, MAXIMUM_NORM, WEIGHT_DECAY, joint_weights, make_tokenizer, masked_batch
@@ -58,21 +58,30 @@ class Gate:
             raise self._error
 
 
+class Prepared(NamedTuple):
+    """A library's loop, and what ends what the library has started."""
+
+    loop: Callable[[], Any]
+    end: Callable[[], Any]
+
+
 class PeerTraining:
     """A library's loop behind a gate."""
 
-    def __init__(self, prepare: Callable[[Gate, Path], Callable[[], Any]]) -> None:
+    def __init__(self, prepare: Callable[[Gate, Path], Prepared]) -> None:
         """Prepare the loop, with a folder for what the library insists on writing, and start it."""
         self._folder = TemporaryDirectory()
         self._gate = Gate()
-        self._gate.start(prepare(self._gate, Path(self._folder.name)))
+        loop, self._end = prepare(self._gate, Path(self._folder.name))
+        self._gate.start(loop)
 
     def advance(self, steps: int) -> None:
         """Train for some steps."""
         self._gate.let_through(steps)
 
     def close(self) -> None:
-        """Remove the folder; the thread ends with the process."""
+        """Remove what is on disk; the thread ends with the process."""
+        self._end()
         self._folder.cleanup()
 
 
@@ -87,7 +96,7 @@ def start_trainer(shape: Shape, device: str, bfloat16: bool) -> PeerTraining:
         def on_step_begin(self, *_: Any, **__: Any) -> None:
             self._gate.wait()
 
-    def prepare(gate: Gate, folder: Path) -> Callable[[], Any]:
+    def prepare(gate: Gate, folder: Path) -> Prepared:
         arguments = TrainingArguments(
             output_dir=str(folder),
             per_device_train_batch_size=shape.batch_size,
@@ -114,7 +123,7 @@ def start_trainer(shape: Shape, device: str, bfloat16: bool) -> PeerTraining:
             ),
             callbacks=[StopBeforeSteps(gate)],
         )
-        return trainer.train
+        return Prepared(trainer.train, end=lambda: None)
 
     return PeerTraining(prepare)
 
@@ -123,7 +132,7 @@ def start_textbrewer(shape: Shape, device: str) -> PeerTraining:
     """TextBrewer's `GeneralDistiller`: the student learns from a frozen teacher, with ctcd's weights of the losses."""
     from textbrewer import DistillationConfig, GeneralDistiller, TrainingConfig
 
-    def prepare(gate: Gate, folder: Path) -> Callable[[], Any]:
+    def prepare(gate: Gate, folder: Path) -> Prepared:
         teacher, student = (plain_model(shape, role, Rung().dropout).to(device) for role in ("teacher", "student"))
         weights = joint_weights()
         distiller = GeneralDistiller(
@@ -148,7 +157,7 @@ def start_textbrewer(shape: Shape, device: str) -> PeerTraining:
                     num_steps=ENDLESS,
                 )
 
-        return loop
+        return Prepared(loop, end=distiller.tb_writer.close)
 
     return PeerTraining(prepare)
 

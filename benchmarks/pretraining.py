@@ -5,7 +5,7 @@
 prints one table and writes one JSON file. Measured are, in one run and in turn, round by round:
 
 - the ladder: from two `BertForMaskedLM` as most people would train them ("plain") to ctcd with everything on;
-- ours by method, hence the cost of co-distillation;
+- ours by method, as ctcd runs them by itself (not compiled), hence the cost of co-distillation;
 - peers: Hugging Face's `Trainer` on the teacher alone, TextBrewer's one-way distillation
   (`pip install --no-deps -r benchmarks/requirements.txt`).
 
@@ -33,10 +33,11 @@ import torch
 from contenders import all_contenders
 from ladder import PLAIN
 from machine import describe
-from measurement import Plan, Result, measure, measure_peak
+from measurement import Plan, Result, measure
 from packing import measure_packing
 from pretraining_table import print_report
-from summary import as_dictionaries, cost_of_codistillation, summarize
+from summary import as_dictionaries, cost_of_codistillation, speed_against_trainer, summarize
+from worker import Assignment, Worker
 from workload import SHAPES
 
 LARGEST_SIDE = {"tiny": 256}  # of the square matrices that measure the peak
@@ -53,9 +54,10 @@ def main() -> int:
         if contender.name == PLAIN or _is_wanted(contender.name, arguments)
     ]
     side = LARGEST_SIDE.get(plan.shape.name, 1 << 20)
-    peak = measure_peak(plan, side)
-    results = measure(plan, contenders)
-    peak = {name: max(speed, peak[name]) for name, speed in measure_peak(plan, side).items()}
+    with Worker(Assignment("", plan.shape, plan.device, plan.threads)) as peak_worker:
+        peak = peak_worker("matrix_peak", side)
+        results = measure(plan, contenders)
+        peak = {name: max(speed, peak[name]) for name, speed in peak_worker("matrix_peak", side).items()}
 
     rows = summarize(results, plan.shape, peak)
     report = {
@@ -68,6 +70,7 @@ def main() -> int:
         "contenders": as_dictionaries(rows),
         "losses": _losses(results),
         "cost_of_codistillation": cost_of_codistillation(results),
+        "speed_against_trainer": speed_against_trainer(rows),
         "packing": measure_packing(plan.shape).as_dictionary(),
     }
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

@@ -72,6 +72,9 @@ def _caption(report: dict[str, Any], output: Path) -> str:
     ]
     if cost is not None:
         lines.append(f"Cost of co-distillation, time of ctcd / time of standalone: {cost:.3f}.")
+    if trainer := report["speed_against_trainer"]:
+        figures = ", ".join(f"{ratio:.2f} ({which})" for which, ratio in trainer.items())
+        lines.append(f"Tokens/s of our fastest rung, both models / of the Trainer, teacher alone: {figures}.")
     lines += [
         f"Packing: of positions padded to {packing['length']}, {packing['padded_documents']:.0%} would be real tokens "
         f"with one document per sequence and {packing['padded_paragraphs']:.0%} with one paragraph "

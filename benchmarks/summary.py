@@ -73,6 +73,26 @@ def cost_of_codistillation(results: list[Result]) -> float | None:
     return _median_ratio(ratios.get("ours: standalone", []), ratios.get("ours: ctcd", []))
 
 
+def speed_against_trainer(rows: list[Row]) -> dict[str, float]:
+    """Tokens per second of our fastest rung, both models together / of the `Trainer` on the teacher alone.
+
+    By data type of both, and with everything on against the `Trainer` as it comes.
+    """
+    ours, trainer = (
+        {
+            dtype: max(
+                (row.tokens_per_second or 0.0 for row in rows if belongs(row) and row.dtype == dtype), default=0.0
+            )
+            for dtype in TOLERANCES
+        }
+        for belongs in (_is_own_rung, _is_trainer)
+    )
+    ratios = {f"{dtype}, both": ours[dtype] / trainer[dtype] for dtype in TOLERANCES if ours[dtype] and trainer[dtype]}
+    if trainer["float32"] and max(ours.values()):
+        ratios["everything on, against float32"] = max(ours.values()) / trainer["float32"]
+    return ratios
+
+
 def largest_difference(losses: list[Terms], expected: list[Terms]) -> float:
     """Largest relative difference of any of the four losses at any step.
 
@@ -88,6 +108,14 @@ def largest_difference(losses: list[Terms], expected: list[Terms]) -> float:
 def as_dictionaries(rows: list[Row]) -> list[dict[str, Any]]:
     """For JSON."""
     return [asdict(row) | {"agrees": row.agrees} for row in rows]
+
+
+def _is_own_rung(row: Row) -> bool:
+    return row.section == "ladder" and row.name != PLAIN
+
+
+def _is_trainer(row: Row) -> bool:
+    return row.name.startswith("Trainer")
 
 
 def _add_speed(row: Row, result: Result, below: Result | None) -> None:

@@ -1,5 +1,6 @@
 """A process that holds one contender: only one works at a time, and each one's memory is its own."""
 
+import importlib
 import multiprocessing
 import os
 import traceback
@@ -90,6 +91,8 @@ class Host:
 
     def start(self, warm_up_steps: int) -> float:
         """Build the models and train for some steps; returns the seconds of the last one."""
+        for module in self._contender.modules:
+            importlib.import_module(module)
         forget_peak_memory()
         self._memory_before = resident_memory()
         self._training = self._contender.start()
@@ -159,4 +162,3 @@ def _serve(connection: Connection, assignment: Assignment) -> None:
             connection.send((False, f"{type(error).__name__}: {reason}"))
     if host:
         host.close()
-    os._exit(0)  # at once: a library's thread that still waits would complain
