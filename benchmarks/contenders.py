@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from engine import METHODS, EngineTraining, Terms, chosen_execution
-from ladder import Rung, climb, start_rung
+from ladder import PlainTraining, Rung, climb, start_rung
 from peers import start_textbrewer, start_trainer
 from workload import Shape
 
@@ -53,12 +54,12 @@ def _rungs(shape: Shape, device: str) -> list[Contender]:
             name=name,
             section="ladder",
             trains="ctcd",
-            start=lambda rung=rung: start_rung(rung, shape, device),
+            start=partial(start_rung, rung, shape, device),
             bfloat16=rung.bfloat16,
             unavailable=reason,
             modules=("torch._inductor.compile_fx",) if rung.compiled else (),
-            start_check=lambda rung=rung: _start_from_common_weights(rung, shape, device),
-            start_count=lambda rung=rung: start_rung(replace(rung, compiled=False), shape, device, in_turn=True),
+            start_check=partial(_start_from_common_weights, rung, shape, device),
+            start_count=partial(start_rung, replace(rung, compiled=False), shape, device, in_turn=True),
         )
         for name, rung, reason in climb()
     ]
@@ -72,9 +73,9 @@ def _methods(shape: Shape, device: str) -> list[Contender]:
             name=f"ours: {method}",
             section="method",
             trains=method,
-            start=lambda method=method: EngineTraining(shape, method, execution),
+            start=partial(EngineTraining, shape, method, execution),
             bfloat16=execution.bfloat16,
-            start_count=lambda method=method: EngineTraining(shape, method, in_turn),
+            start_count=partial(EngineTraining, shape, method, in_turn),
         )
         for method in METHODS
     ]
@@ -86,7 +87,7 @@ def _peers(shape: Shape, device: str) -> list[Contender]:
             name=f"Trainer: teacher alone{', bf16' if bfloat16 else ''}",
             section="peer",
             trains="teacher alone",
-            start=lambda bfloat16=bfloat16: start_trainer(shape, device, bfloat16),
+            start=partial(start_trainer, shape, device, bfloat16),
             bfloat16=bfloat16,
             modules=("accelerate", "transformers.trainer"),
         )
@@ -96,7 +97,7 @@ def _peers(shape: Shape, device: str) -> list[Contender]:
         name="TextBrewer: one_way",
         section="peer",
         trains="one_way",
-        start=lambda: start_textbrewer(shape, device),
+        start=partial(start_textbrewer, shape, device),
         modules=("textbrewer",),
     )
     return [*trainers, textbrewer]
@@ -104,6 +105,6 @@ def _peers(shape: Shape, device: str) -> list[Contender]:
 
 def _start_from_common_weights(rung: Rung, shape: Shape, device: str) -> LossesTraining:
     training = start_rung(replace(rung, dropout=0.0), shape, device)
-    if not rung.side_by_side:
+    if isinstance(training, PlainTraining):
         training.use_initial_weights()
     return training

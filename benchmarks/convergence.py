@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from machine import describe
+from machine import chosen_device, describe
 from rich.console import Console
 from rich.table import Table
 from training_run import Outcome, prepare_corpus, run_training
@@ -78,7 +78,7 @@ def main() -> None:
             ]
             for recipe in recipes
         }
-        report = _report(recipes, outcomes, corpus.shards.metadata)
+        report = _report(recipes, outcomes, corpus.shards.metadata, arguments.device)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(report, indent=2), encoding="utf-8")
     _print(report, arguments.output)
@@ -96,10 +96,12 @@ def _parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _report(recipes: list[Recipe], outcomes: dict[str, list[Outcome]], corpus: dict[str, Any]) -> dict[str, Any]:
+def _report(
+    recipes: list[Recipe], outcomes: dict[str, list[Outcome]], corpus: dict[str, Any], device: str
+) -> dict[str, Any]:
     kept = ("source", "source_fingerprint", "fingerprint", "vocabulary_size", "sequence_length", "unigram_entropy")
     return {
-        "machine": describe("cuda" if torch.cuda.is_available() else "cpu", torch.get_num_threads()),
+        "machine": describe(chosen_device(device), torch.get_num_threads()),
         "corpus": {name: corpus[name] for name in kept},
         "recipes": [
             {
@@ -127,7 +129,7 @@ def _means(runs: list[Outcome]) -> dict[str, Any]:
 def _print(report: dict[str, Any], output: Path) -> None:
     corpus, recipes = report["corpus"], report["recipes"]
     table = Table(
-        title=f"After {recipes[0]['tokens']:,} tokens of the {corpus['source']}, {len(recipes[0]['runs'])} seeds",
+        title=f"After {recipes[0]['tokens']:,} tokens of the {corpus['source']}, seeds: {len(recipes[0]['runs'])}",
         title_justify="left",
         caption=f"Loss: held-out masked-LM loss in nats, to be compared with the unigram entropy, "
         f"{corpus['unigram_entropy']:.3f}.\nAll figures: {output}",

@@ -88,7 +88,7 @@ def closed_form_losses(teacher_logits: Tensor, student_logits: Tensor, labels: T
 def chosen_execution(shape: Shape, device: str) -> Execution:
     """What ctcd chooses by itself: bfloat16 where the hardware is fast at it and the models are wide enough."""
     execution = ExecutionParameters(
-        device=device,
+        device="cuda" if device == "cuda" else "cpu",
         precision="auto",
         workers=0,
         evaluations=1,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from engine import (
@@ -42,7 +43,7 @@ class Rung:
 
 PLAIN = "plain"
 # Each rung keeps what the ones before it changed.
-CHANGES: dict[str, dict[str, float | bool]] = {
+CHANGES: dict[str, dict[str, Any]] = {
     PLAIN: {},
     "no dropout": {"dropout": 0.0},
     "head at predicted positions": {"head_at_predicted_positions": True},

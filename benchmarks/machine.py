@@ -18,6 +18,11 @@ PEAK_SIDES_ON_GPU = (4096, 8192, 16384)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
+def chosen_device(wish: str) -> str:
+    """`cpu` or `cuda` for `auto`, else what was wished for."""
+    return wish if wish != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def synchronize(device: str) -> None:
     """Wait for what the device still has to do."""
     if device == "cuda":
@@ -26,8 +31,8 @@ def synchronize(device: str) -> None:
 
 def measure_matrix_peak(device: str, largest_side: int) -> dict[str, float]:
     """Floating-point operations per second of the best square matrix product, by data type."""
-    sides = PEAK_SIDES if device == "cpu" else PEAK_SIDES_ON_GPU
-    sides = [side for side in sides if side <= largest_side] or [largest_side]
+    usual_sides = PEAK_SIDES if device == "cpu" else PEAK_SIDES_ON_GPU
+    sides = [side for side in usual_sides if side <= largest_side] or [largest_side]
     return {name: max(_matrix_speed(device, dtype, side) for side in sides) for name, dtype in DTYPES.items()}
 
 

@@ -1,7 +1,6 @@
 """Measures contenders in rounds: each gets a block of steps per round, and only one works at a time."""
 
 import logging
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -13,7 +12,7 @@ from worker import Assignment, ContenderError, Worker
 from workload import Shape
 
 WARM_UP_STEPS = 2
-FEWEST_AT_ONCE = 3
+ROOM = 1.5  # baseline peaks of free memory, without which no further process is started
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +63,17 @@ def measure(plan: Plan, contenders: list[Contender]) -> list[Result]:
         baseline = _start(plan, baseline_result, stack)
         if baseline is None:
             raise ContenderError(f"the baseline cannot be run: {baseline_result.unavailable}")
-        for group in _groups(others, plan.at_once or _most_at_once(baseline)):
-            with ExitStack() as group_stack:
-                running = [started for result in group if (started := _start(plan, result, group_stack))]
+        while True:
+            with ExitStack() as group:
+                running: list[_Running] = []
+                while others and (not running or _has_room(plan, baseline, len(running))):
+                    if started := _start(plan, others.pop(0), group):
+                        running.append(started)
                 _run_rounds(plan, baseline, running)
                 for one in running:
                     _finish(plan, one)
+            if not others:
+                break
         _finish(plan, baseline)
     return list(results.values())
 
@@ -131,18 +135,8 @@ def _finish(plan: Plan, one: _Running) -> None:
         result.unavailable = str(error)
 
 
-def _most_at_once(baseline: _Running) -> int:
-    """How many like the baseline memory holds while one of them is at its peak."""
-    memory = baseline.worker("memory")
-    room = available_memory() / MEGABYTE - (memory["process_peak"] - memory["resident"])
-    return max(FEWEST_AT_ONCE, int(room / memory["resident"]))
-
-
-def _groups(results: list[Result], at_once: int) -> Iterator[list[Result]]:
-    """Cut into groups of almost equal size, each with room for the baseline."""
-    if not results:
-        return
-    count = -(-len(results) // max(1, at_once - 1))
-    size = -(-len(results) // count)
-    for start in range(0, len(results), size):
-        yield results[start : start + size]
+def _has_room(plan: Plan, baseline: _Running, running: int) -> bool:
+    """Whether one more process fits beside the baseline and the running ones; none needs more than the baseline."""
+    if plan.at_once:
+        return running + 1 < plan.at_once
+    return available_memory() / MEGABYTE > ROOM * baseline.worker("memory")["process_peak"]

@@ -29,10 +29,9 @@ import os
 import sys
 from pathlib import Path
 
-import torch
 from contenders import all_contenders
 from ladder import PLAIN
-from machine import describe
+from machine import chosen_device, describe
 from measurement import Plan, Result, measure
 from packing import measure_packing
 from pretraining_table import print_report
@@ -54,7 +53,7 @@ def main() -> int:
         if contender.name == PLAIN or _is_wanted(contender.name, arguments)
     ]
     side = LARGEST_SIDE.get(plan.shape.name, 1 << 20)
-    with Worker(Assignment("", plan.shape, plan.device, plan.threads)) as peak_worker:
+    with Worker(Assignment(PLAIN, plan.shape, plan.device, plan.threads)) as peak_worker:
         peak = peak_worker("matrix_peak", side)
         results = measure(plan, contenders)
         peak = {name: max(speed, peak[name]) for name, speed in peak_worker("matrix_peak", side).items()}
@@ -98,12 +97,9 @@ def _parse_arguments() -> argparse.Namespace:
 
 def _plan(arguments: argparse.Namespace) -> Plan:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    device = arguments.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     return Plan(
         shape=SHAPES[arguments.shape].with_batch_size(arguments.batch_size),
-        device=device,
+        device=chosen_device(arguments.device),
         threads=arguments.threads or cores,
         rounds=arguments.rounds,
         block_seconds=arguments.block_seconds,

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, Self
 
 import torch
-from contenders import Contender, Training, all_contenders
+from contenders import Training, all_contenders
 from engine import Terms, make_tokenizer
 from machine import MEGABYTE, forget_peak_memory, measure_matrix_peak, peak_memory, resident_memory, synchronize
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -79,8 +79,8 @@ class Host:
         """Load everything but the models."""
         torch.set_num_threads(assignment.threads)
         self._shape, self._device = assignment.shape, assignment.device
-        contenders = {contender.name: contender for contender in all_contenders(self._shape, self._device)}
-        self._contender: Contender | None = contenders.get(assignment.contender)
+        contenders = all_contenders(self._shape, self._device)
+        self._contender = next(contender for contender in contenders if contender.name == assignment.contender)
         self._training: Training | None = None
         make_tokenizer(self._shape.vocabulary)
         all_token_ids(self._shape)
@@ -101,6 +101,7 @@ class Host:
 
     def advance(self, steps: int) -> float:
         """Train for some steps; returns the seconds."""
+        assert self._training is not None, "start comes first"
         synchronize(self._device)
         started = perf_counter()
         self._training.advance(steps)
@@ -117,6 +118,7 @@ class Host:
 
     def losses(self, steps: int) -> list[Terms]:
         """The four losses of the first steps from the common initial weights, without dropout."""
+        assert self._contender.start_check is not None
         self._end_training()
         training = self._contender.start_check()
         try:
@@ -126,6 +128,7 @@ class Host:
 
     def count_operations(self) -> int:
         """Floating-point operations of the matrix products of one step."""
+        assert self._contender.start_count is not None
         self._end_training()
         training = self._contender.start_count()
         # The CPU's fused attention is unknown to the counter; the plain one consists of products that it knows.
