@@ -4,6 +4,7 @@ import importlib
 import multiprocessing
 import os
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from time import perf_counter
@@ -148,20 +149,19 @@ class Host:
 
 
 def _serve(connection: Connection, assignment: Assignment) -> None:
-    """Answer requests until the parent closes the connection."""
+    """Answer requests until the parent closes the connection, or is gone."""
     host: Host | None = None
-    while True:
-        try:
+    with suppress(EOFError, BrokenPipeError):
+        while True:
             request, arguments = connection.recv()
-        except EOFError:
-            break
-        try:
-            host = host or Host(assignment)
-            connection.send((True, getattr(host, request)(*arguments)))
-        except Exception as error:
-            if os.environ.get("BENCHMARK_TRACEBACKS"):
-                traceback.print_exc()
-            reason = str(error).strip().partition("\n")[0]
-            connection.send((False, f"{type(error).__name__}: {reason}"))
+            try:
+                host = host or Host(assignment)
+                answer = True, getattr(host, request)(*arguments)
+            except Exception as error:
+                if os.environ.get("BENCHMARK_TRACEBACKS"):
+                    traceback.print_exc()
+                reason = str(error).strip().partition("\n")[0]
+                answer = False, f"{type(error).__name__}: {reason}"
+            connection.send(answer)
     if host:
         host.close()
