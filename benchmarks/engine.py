@@ -1,0 +1,207 @@
+"""Every call into `ctcd` that the pre-training benchmark makes: when its interface changes, this file alone follows."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import Tensor
+from torch.nn import functional
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from workload import LAYERS, PREDICTED_SHARE, ROLES, SPECIAL_TOKENS, Shape, token_ids_of
+
+from ctcd.corpus.masking import MaskedBatch, mask_tokens, masking_for
+from ctcd.distillation.losses import distillation_losses
+from ctcd.distillation.methods import Weights, weights_of
+from ctcd.modeling.architecture import build_model
+from ctcd.parameters import ExecutionParameters, ModelParameters, OptimiserParameters
+from ctcd.training.precision import Hardware, choose_hardware
+from ctcd.training.side_by_side import SideBySide
+from ctcd.training.step import Trainee, train_step
+
+LEARNING_RATE = 1e-4
+BETAS = (0.9, 0.98)  # the ones of ctcd.training.optimiser
+WEIGHT_DECAY = 0.01
+MAXIMUM_NORM = 1.0
+SEED = 1
+METHODS = ("teacher alone", "student alone", "standalone", "one_way", "ctcd")
+
+# Rungs of the ladder that ctcd cannot climb yet, with the reason that the table shows. To add the narrow last layer,
+# remove its entry and have `EngineTraining._start` pass `Execution.narrow_last_layer` on.
+UNSUPPORTED = {"narrow_last_layer": "not in ctcd.modeling yet"}
+
+Terms = tuple[float, float, float, float]  # teacher's hard and soft loss, student's hard and soft loss, unweighted
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How ctcd's step is run."""
+
+    device: str
+    bfloat16: bool = False
+    compiled: bool = False
+    side_by_side: bool = True
+    narrow_last_layer: bool = False
+
+
+@lru_cache(maxsize=1)
+def make_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
+    """A tokenizer of so many made-up words: models and masking only ask for its size and its special tokens."""
+    words = [*SPECIAL_TOKENS, *(f"word{number}" for number in range(vocabulary - len(SPECIAL_TOKENS)))]
+    backend = Tokenizer(models.WordPiece({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    names = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL_TOKENS}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **names)
+
+
+def masked_batch(shape: Shape, step: int, device: str) -> MaskedBatch:
+    """The batch of a step, the same for every contender."""
+    masking = masking_for(make_tokenizer(shape.vocabulary), PREDICTED_SHARE)
+    return mask_tokens(token_ids_of(shape, step), masking, SEED, step).to(torch.device(device))
+
+
+def make_model(shape: Shape, role: str) -> PreTrainedModel:
+    """BERT of a shape and role with ctcd's initial weights, without dropout."""
+    parameters = ModelParameters(
+        architecture="bert",
+        layers=LAYERS[role],
+        width=shape.width,
+        heads=shape.heads,
+        feed_forward=shape.feed_forward,
+    )
+    return build_model(parameters, make_tokenizer(shape.vocabulary), shape.length, SEED, role)
+
+
+def joint_weights() -> Weights:
+    """The paper's weights of the four losses."""
+    return weights_of("ctcd")
+
+
+def closed_form_losses(teacher_logits: Tensor, student_logits: Tensor, labels: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """The weighted total, which carries the gradient, and the four unweighted terms."""
+    losses = distillation_losses(teacher_logits, student_logits, labels, joint_weights())
+    return losses.total, list(losses[1:])
+
+
+def chosen_execution(shape: Shape, device: str) -> Execution:
+    """What ctcd chooses by itself: bfloat16 where the hardware is fast at it and the models are wide enough."""
+    execution = ExecutionParameters(
+        device="cuda" if device == "cuda" else "cpu",
+        precision="auto",
+        workers=0,
+        evaluations=1,
+        evaluation_sequences=1,
+        log_seconds=1,
+        checkpoint_seconds=1,
+        keep_checkpoints=1,
+        resume="never",
+    )
+    return Execution(
+        device,
+        bfloat16=choose_hardware(execution, shape.width).dtype == torch.bfloat16,
+        narrow_last_layer="narrow_last_layer" not in UNSUPPORTED,
+    )
+
+
+class EngineTraining:
+    """Models in training by one of `METHODS`, with ctcd's own step."""
+
+    def __init__(self, shape: Shape, method: str, execution: Execution) -> None:
+        """Build the models that the method needs."""
+        self._shape, self._device = shape, execution.device
+        self._step_number = 0
+        self._hardware = Hardware(
+            torch.device(execution.device), torch.bfloat16 if execution.bfloat16 else torch.float32
+        )
+        roles = [role for role in ROLES if method not in (f"{other} alone" for other in ROLES if other != role)]
+        self._trainees = {role: self._start(make_model(shape, role), execution) for role in roles}
+        self._step = self._step_of(method)
+        self._running = ExitStack()
+        # Dropout is the reason for which ctcd itself runs the two in turn.
+        self._side_by_side = self._running.enter_context(
+            SideBySide(self._hardware.device, has_dropout=len(roles) == 1 or not execution.side_by_side)
+        )
+        if execution.compiled:
+            self._compile()
+
+    def advance(self, steps: int) -> None:
+        """Train for some steps."""
+        for _ in range(steps):
+            self._step(self._next_batch())
+
+    def next_losses(self) -> Terms:
+        """Train for one step and say its losses."""
+        teacher_hard, teacher_soft, student_hard, student_soft = self._step(self._next_batch())
+        return float(teacher_hard), float(teacher_soft), float(student_hard), float(student_soft)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._running.close()
+
+    def _start(self, model: PreTrainedModel, execution: Execution) -> Trainee:
+        settings = OptimiserParameters(
+            name="adamw",
+            learning_rate=LEARNING_RATE,
+            weight_decay=WEIGHT_DECAY,
+            maximum_gradient_norm=MAXIMUM_NORM,
+        )
+        return Trainee.start(model, settings, self._hardware)
+
+    def _step_of(self, method: str) -> Callable[[MaskedBatch], list[Tensor]]:
+        if method.endswith(" alone"):
+            return self._step_alone
+        if method == "one_way":
+            return self._step_one_way
+        return lambda batch: self._step_jointly(batch, weights_of(method))
+
+    def _step_jointly(self, batch: MaskedBatch, weights: Weights) -> list[Tensor]:
+        losses, _, _ = train_step(
+            self._trainees["teacher"],
+            self._trainees["student"],
+            batch,
+            weights,
+            temperature=1.0,
+            maximum_norm=MAXIMUM_NORM,
+            rate_factor=1.0,
+            side_by_side=self._side_by_side,
+        )
+        return list(losses[1:])
+
+    def _step_one_way(self, batch: MaskedBatch) -> list[Tensor]:
+        teacher, student = self._trainees["teacher"], self._trainees["student"]
+        weights = Weights(teacher_hard=0, teacher_soft=0, student_hard=1, student_soft=weights_of("ctcd").student_soft)
+        teacher_logits, student_logits = self._side_by_side(
+            lambda: _without_gradient(teacher, batch), lambda: student.predict(batch)
+        )
+        losses = distillation_losses(teacher_logits, student_logits, batch.labels, weights)
+        (gradient,) = torch.autograd.grad(losses.total, (student_logits,))
+        student.learn(student_logits, gradient, MAXIMUM_NORM, 1.0)
+        return [loss.detach() for loss in losses[1:]]
+
+    def _step_alone(self, batch: MaskedBatch) -> list[Tensor]:
+        (trainee,) = self._trainees.values()
+        logits = trainee.predict(batch)
+        loss = functional.cross_entropy(logits.float(), batch.labels)
+        (gradient,) = torch.autograd.grad(loss, (logits,))
+        trainee.learn(logits, gradient, MAXIMUM_NORM, 1.0)
+        nothing = loss.new_zeros(())
+        return [loss.detach(), nothing, loss.detach(), nothing]
+
+    def _compile(self) -> None:
+        """Compile both trunks, one after the other: the compiler is not made for two threads at once."""
+        batch = masked_batch(self._shape, 0, self._device)
+        for trainee in self._trainees.values():
+            trainee.model.base_model.compile(dynamic=False)
+            trainee.predict(batch).sum().backward()
+            trainee.model.zero_grad(set_to_none=True)
+
+    def _next_batch(self) -> MaskedBatch:
+        self._step_number += 1
+        return masked_batch(self._shape, self._step_number, self._device)
+
+
+@torch.no_grad()
+def _without_gradient(trainee: Trainee, batch: MaskedBatch) -> Tensor:
+    return trainee.predict(batch)
