@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from engine import METHODS, EngineTraining, Terms, chosen_execution
+from engine import MEASURED_METHODS, EngineTraining, Terms, chosen_execution
 from ladder import PlainTraining, Rung, climb, start_rung
 from peers import start_textbrewer, start_trainer
 from workload import Shape
@@ -37,7 +37,6 @@ class Contender:
     trains: str  # rows that train the same models by the same losses need the same arithmetic
     start: Callable[[], Training]
     bfloat16: bool = False
-    unavailable: str = ""
     modules: tuple[str, ...] = ()  # imported before the memory of training is counted
     start_check: Callable[[], LossesTraining] | None = None  # no dropout, the common initial weights
     start_count: Callable[[], Training] | None = None  # in one thread and not compiled, as counting operations needs
@@ -56,12 +55,11 @@ def _rungs(shape: Shape, device: str) -> list[Contender]:
             trains="ctcd",
             start=partial(start_rung, rung, shape, device),
             bfloat16=rung.bfloat16,
-            unavailable=reason,
             modules=("torch._inductor.compile_fx",) if rung.compiled else (),
             start_check=partial(_start_from_common_weights, rung, shape, device),
             start_count=partial(start_rung, replace(rung, compiled=False), shape, device, in_turn=True),
         )
-        for name, rung, reason in climb()
+        for name, rung in climb()
     ]
 
 
@@ -77,7 +75,7 @@ def _methods(shape: Shape, device: str) -> list[Contender]:
             bfloat16=execution.bfloat16,
             start_count=partial(EngineTraining, shape, method, in_turn),
         )
-        for method in METHODS
+        for method in MEASURED_METHODS
     ]
 
 

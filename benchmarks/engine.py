@@ -12,25 +12,23 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from workload import LAYERS, PREDICTED_SHARE, ROLES, SPECIAL_TOKENS, Shape, token_ids_of
 
-from ctcd.corpus.masking import MaskedBatch, mask_tokens, masking_for
+from ctcd.corpus.prediction import PredictionBatch, mask_tokens, masking_for
 from ctcd.distillation.losses import distillation_losses
-from ctcd.distillation.methods import Weights, weights_of
+from ctcd.distillation.methods import METHODS, Weights
 from ctcd.modeling.architecture import build_model
+from ctcd.modeling.logits import PredictedLogits
 from ctcd.parameters import ExecutionParameters, ModelParameters, OptimiserParameters
+from ctcd.training.models import FrozenModel, Trainee
 from ctcd.training.precision import Hardware, choose_hardware
 from ctcd.training.side_by_side import SideBySide
-from ctcd.training.step import Trainee, train_step
+from ctcd.training.step import train_step
 
 LEARNING_RATE = 1e-4
 BETAS = (0.9, 0.98)  # the ones of ctcd.training.optimiser
 WEIGHT_DECAY = 0.01
 MAXIMUM_NORM = 1.0
 SEED = 1
-METHODS = ("teacher alone", "student alone", "standalone", "one_way", "ctcd")
-
-# Rungs of the ladder that ctcd cannot climb yet, with the reason that the table shows. To add the narrow last layer,
-# remove its entry and have `EngineTraining._start` pass `Execution.narrow_last_layer` on.
-UNSUPPORTED = {"narrow_last_layer": "not in ctcd.modeling yet"}
+MEASURED_METHODS = ("teacher alone", "student alone", "standalone", "one_way", "ctcd")
 
 Terms = tuple[float, float, float, float]  # teacher's hard and soft loss, student's hard and soft loss, unweighted
 
@@ -43,7 +41,7 @@ class Execution:
     bfloat16: bool = False
     compiled: bool = False
     side_by_side: bool = True
-    narrow_last_layer: bool = False
+    plain_attention: bool = True  # where ctcd chooses it: bfloat16 on a CPU
 
 
 @lru_cache(maxsize=1)
@@ -56,10 +54,10 @@ def make_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=backend, **names)
 
 
-def masked_batch(shape: Shape, step: int, device: str) -> MaskedBatch:
+def masked_batch(shape: Shape, step: int, device: str) -> PredictionBatch:
     """The batch of a step, the same for every contender."""
-    masking = masking_for(make_tokenizer(shape.vocabulary), PREDICTED_SHARE)
-    return mask_tokens(token_ids_of(shape, step), masking, SEED, step).to(torch.device(device))
+    masking = masking_for(make_tokenizer(shape.vocabulary), PREDICTED_SHARE, torch.device(device))
+    return mask_tokens(token_ids_of(shape, step).to(device), masking, SEED, step)
 
 
 def make_model(shape: Shape, role: str) -> PreTrainedModel:
@@ -76,7 +74,7 @@ def make_model(shape: Shape, role: str) -> PreTrainedModel:
 
 def joint_weights() -> Weights:
     """The paper's weights of the four losses."""
-    return weights_of("ctcd")
+    return METHODS["ctcd"].weights
 
 
 def closed_form_losses(teacher_logits: Tensor, student_logits: Tensor, labels: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -85,11 +83,17 @@ def closed_form_losses(teacher_logits: Tensor, student_logits: Tensor, labels: T
     return losses.total, list(losses[1:])
 
 
+def logits_at_positions(model: PreTrainedModel) -> Callable[[Tensor, Tensor], Tensor]:
+    """Ctcd's logits of a model: neither its head nor the end of its last layer sees other positions."""
+    return PredictedLogits(model)
+
+
 def chosen_execution(shape: Shape, device: str) -> Execution:
     """What ctcd chooses by itself: bfloat16 where the hardware is fast at it and the models are wide enough."""
     execution = ExecutionParameters(
         device="cuda" if device == "cuda" else "cpu",
         precision="auto",
+        compile="auto",
         workers=0,
         evaluations=1,
         evaluation_sequences=1,
@@ -98,25 +102,24 @@ def chosen_execution(shape: Shape, device: str) -> Execution:
         keep_checkpoints=1,
         resume="never",
     )
-    return Execution(
-        device,
-        bfloat16=choose_hardware(execution, shape.width).dtype == torch.bfloat16,
-        narrow_last_layer="narrow_last_layer" not in UNSUPPORTED,
-    )
+    hardware = choose_hardware(execution, shape.width)
+    return Execution(device, bfloat16=hardware.dtype == torch.bfloat16, compiled=hardware.compiles)
 
 
 class EngineTraining:
-    """Models in training by one of `METHODS`, with ctcd's own step."""
+    """Models in training by one of `MEASURED_METHODS`, with ctcd's own step."""
 
     def __init__(self, shape: Shape, method: str, execution: Execution) -> None:
         """Build the models that the method needs."""
         self._shape, self._device = shape, execution.device
         self._step_number = 0
         self._hardware = Hardware(
-            torch.device(execution.device), torch.bfloat16 if execution.bfloat16 else torch.float32
+            torch.device(execution.device),
+            torch.bfloat16 if execution.bfloat16 else torch.float32,
+            compiles=execution.compiled,
         )
         roles = [role for role in ROLES if method not in (f"{other} alone" for other in ROLES if other != role)]
-        self._trainees = {role: self._start(make_model(shape, role), execution) for role in roles}
+        self._models = {role: self._start(role, method, execution) for role in roles}
         self._step = self._step_of(method)
         self._running = ExitStack()
         # Dropout is the reason for which ctcd itself runs the two in turn.
@@ -124,7 +127,7 @@ class EngineTraining:
             SideBySide(self._hardware.device, has_dropout=len(roles) == 1 or not execution.side_by_side)
         )
         if execution.compiled:
-            self._compile()
+            self._compile_in_turn()
 
     def advance(self, steps: int) -> None:
         """Train for some steps."""
@@ -140,68 +143,57 @@ class EngineTraining:
         """End the threads."""
         self._running.close()
 
-    def _start(self, model: PreTrainedModel, execution: Execution) -> Trainee:
+    def _start(self, role: str, method: str, execution: Execution) -> Trainee | FrozenModel:
         settings = OptimiserParameters(
             name="adamw",
             learning_rate=LEARNING_RATE,
             weight_decay=WEIGHT_DECAY,
             maximum_gradient_norm=MAXIMUM_NORM,
         )
-        return Trainee.start(model, settings, self._hardware)
+        model = make_model(self._shape, role)
+        if method in METHODS and METHODS[method].frozen == role:
+            return FrozenModel(model, self._hardware)
+        trainee = Trainee.start(model, settings, self._hardware)
+        if not execution.plain_attention:
+            model.set_attn_implementation("sdpa")
+        return trainee
 
-    def _step_of(self, method: str) -> Callable[[MaskedBatch], list[Tensor]]:
+    def _step_of(self, method: str) -> Callable[[PredictionBatch], list[Tensor]]:
         if method.endswith(" alone"):
             return self._step_alone
-        if method == "one_way":
-            return self._step_one_way
-        return lambda batch: self._step_jointly(batch, weights_of(method))
+        return lambda batch: self._step_jointly(batch, METHODS[method].weights)
 
-    def _step_jointly(self, batch: MaskedBatch, weights: Weights) -> list[Tensor]:
-        losses, _, _ = train_step(
-            self._trainees["teacher"],
-            self._trainees["student"],
+    def _step_jointly(self, batch: PredictionBatch, weights: Weights) -> list[Tensor]:
+        result = train_step(
+            self._models["teacher"],
+            self._models["student"],
             batch,
             weights,
             temperature=1.0,
-            maximum_norm=MAXIMUM_NORM,
+            label_smoothing=0.0,
             rate_factor=1.0,
             side_by_side=self._side_by_side,
         )
-        return list(losses[1:])
+        return list(result.losses[1:])
 
-    def _step_one_way(self, batch: MaskedBatch) -> list[Tensor]:
-        teacher, student = self._trainees["teacher"], self._trainees["student"]
-        weights = Weights(teacher_hard=0, teacher_soft=0, student_hard=1, student_soft=weights_of("ctcd").student_soft)
-        teacher_logits, student_logits = self._side_by_side(
-            lambda: _without_gradient(teacher, batch), lambda: student.predict(batch)
-        )
-        losses = distillation_losses(teacher_logits, student_logits, batch.labels, weights)
-        (gradient,) = torch.autograd.grad(losses.total, (student_logits,))
-        student.learn(student_logits, gradient, MAXIMUM_NORM, 1.0)
-        return [loss.detach() for loss in losses[1:]]
-
-    def _step_alone(self, batch: MaskedBatch) -> list[Tensor]:
-        (trainee,) = self._trainees.values()
+    def _step_alone(self, batch: PredictionBatch) -> list[Tensor]:
+        (trainee,) = self._models.values()
         logits = trainee.predict(batch)
         loss = functional.cross_entropy(logits.float(), batch.labels)
         (gradient,) = torch.autograd.grad(loss, (logits,))
-        trainee.learn(logits, gradient, MAXIMUM_NORM, 1.0)
+        trainee.learn(logits, gradient, loss.isfinite(), 1.0)
         nothing = loss.new_zeros(())
         return [loss.detach(), nothing, loss.detach(), nothing]
 
-    def _compile(self) -> None:
-        """Compile both trunks, one after the other: the compiler is not made for two threads at once."""
+    def _compile_in_turn(self) -> None:
+        """Compile both models, one after the other: the compiler is not made for two threads at once."""
         batch = masked_batch(self._shape, 0, self._device)
-        for trainee in self._trainees.values():
-            trainee.model.base_model.compile(dynamic=False)
-            trainee.predict(batch).sum().backward()
-            trainee.model.zero_grad(set_to_none=True)
+        for model in self._models.values():
+            logits = model.predict(batch)
+            if logits.requires_grad:
+                logits.sum().backward()
+            model.model.zero_grad(set_to_none=True)
 
-    def _next_batch(self) -> MaskedBatch:
+    def _next_batch(self) -> PredictionBatch:
         self._step_number += 1
         return masked_batch(self._shape, self._step_number, self._device)
-
-
-@torch.no_grad()
-def _without_gradient(trainee: Trainee, batch: MaskedBatch) -> Tensor:
-    return trainee.predict(batch)

@@ -56,7 +56,7 @@ def measure(plan: Plan, contenders: list[Contender]) -> list[Result]:
     The baseline stays alive throughout. The others follow in groups that fit into memory, each group with its own
     rounds, so that every ratio compares two blocks of the same round.
     """
-    results = {contender.name: Result(contender, contender.unavailable) for contender in contenders}
+    results = {contender.name: Result(contender) for contender in contenders}
     baseline_result = results[PLAIN]
     others = [result for result in results.values() if not result.unavailable and result is not baseline_result]
     with ExitStack() as stack:

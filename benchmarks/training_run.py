@@ -14,6 +14,7 @@ from ctcd.corpus.encoding import write_shards
 from ctcd.corpus.installed_packages import find_installed_packages, harvest, identify_packages
 from ctcd.corpus.shards import Shards
 from ctcd.corpus.tokenizer import train_tokenizer
+from ctcd.distillation.methods import method_of
 from ctcd.parameters import CorpusParameters, ExecutionParameters, PretrainingParameters
 from ctcd.training.loop import pretrain
 from ctcd.training.state import StateStore
@@ -80,7 +81,7 @@ def run_training(
     )
     with TemporaryDirectory() as folder:
         store = StateStore(Path(folder), label)
-        _, _, history = pretrain(corpus.shards, corpus.tokenizer, method, settings, execution, store)
+        _, history = pretrain(corpus.shards, corpus.tokenizer, method_of(method), settings, execution, store)
     table = history.table()
     last = table[table["step"] == settings.steps]
 

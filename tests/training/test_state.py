@@ -1,5 +1,6 @@
 import errno
 import os
+import resource
 
 import pytest
 import torch
@@ -53,6 +54,19 @@ def test_a_full_disk_leaves_the_state_before_and_no_half_one(store, monkeypatch:
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         store.save(state(2), 2, keep=2)
+    assert store.latest()["step"] == 1
+    assert len(list(store.folder.iterdir())) == 1
+
+
+def test_a_write_that_fails_half_way_says_why_and_leaves_the_state_before(store) -> None:
+    store.save(state(1), 1, keep=2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            store.save(state(1_000_000), 2, keep=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert store.latest()["step"] == 1
     assert len(list(store.folder.iterdir())) == 1
 
