@@ -96,7 +96,9 @@ def check_methods(pipeline: Pipeline, parameters: Parameters) -> None:
     for node in pipeline.nodes:
         if node.name != f"{node.namespace}.pretrain":
             continue
-        name = parameters.variants[str(node.namespace)].method
+        if node.namespace not in parameters.variants:
+            raise InputError(f"there are no settings for the variant '{node.namespace}': add it to variants")
+        name = parameters.variants[node.namespace].method
         trained = [f"{node.namespace}.{role}" for role in method_of(name).trained]
         if wanted := [output for output in node.outputs if output not in trained and "history" not in output]:
             raise InputError(f"the method '{name}' does not train '{wanted[0]}': choose another for this variant")

@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+import torch._dynamo.testing
 from torch.nn import functional
 
 from ctcd.modeling import logits as module
@@ -64,3 +65,16 @@ def test_the_last_feed_forward_part_sees_predicted_positions_only(architecture: 
             linear.register_forward_pre_hook(lambda _, inputs: rows.append(inputs[0].shape[:-1].numel()))
     predicted(tokens, POSITIONS)
     assert rows == [48, 48, 4, 4]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["bert", "modernbert", "gpt2"])
+def test_compiled_logits_are_one_graph_for_all_positions(architecture: str, tokenizer) -> None:
+    model, tokens = model_of(architecture, tokenizer), tokens_of(tokenizer)
+    predicted = PredictedLogits(model)
+    torch._dynamo.reset()
+    counter = torch._dynamo.testing.CompileCounterWithBackend("inductor")
+    compiled = torch.compile(predicted.__call__, backend=counter, dynamic=False, fullgraph=True)
+    for positions in (POSITIONS, POSITIONS + 1, POSITIONS + 2):
+        torch.testing.assert_close(compiled(tokens, positions), predicted(tokens, positions), rtol=1e-4, atol=1e-5)
+    assert counter.frame_count == 1

@@ -78,15 +78,18 @@ class _FourLosses(torch.autograd.Function):
         teacher_gradient = torch.empty_like(teacher) if ctx.needs_input_grad[0] else None
         student_gradient = torch.empty_like(student) if ctx.needs_input_grad[1] else None
         terms = torch.zeros(4, dtype=accumulate, device=teacher.device)
-        rows_at_once = max(1, LOGITS_AT_ONCE.get(teacher.device.type, 1 << 24) // vocabulary)
+        factors = _on_device(weights, terms)
+        has_soft = bool(weights.teacher_soft or weights.student_soft)
         losses_of_rows = _compiled() if teacher.is_cuda else _losses_of_rows
+        rows_at_once = max(1, LOGITS_AT_ONCE.get(teacher.device.type, 1 << 24) // vocabulary)
         for start in range(0, positions, rows_at_once):
             rows = slice(start, start + rows_at_once)
             terms += losses_of_rows(
                 teacher[rows].to(accumulate),
                 student[rows].to(accumulate),
                 labels[rows].unsqueeze(1),
-                weights,
+                factors,
+                has_soft,
                 temperature,
                 label_smoothing,
                 None if teacher_gradient is None else teacher_gradient[rows],
@@ -95,25 +98,21 @@ class _FourLosses(torch.autograd.Function):
         terms /= positions
         ctx.positions = positions
         ctx.save_for_backward(teacher_gradient, student_gradient)
-        # Written out: a tensor of weights would have to be copied to a GPU at every step.
-        total = weights.teacher_hard * terms[0] + weights.teacher_soft * terms[1]
-        total = total + weights.student_hard * terms[2] + weights.student_soft * terms[3]
         ctx.mark_non_differentiable(terms)
-        return total, terms
+        return torch.dot(terms, factors), terms
 
     @staticmethod
     def backward(ctx: Any, total_gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         scale = total_gradient / ctx.positions
-        teacher_gradient, student_gradient = ctx.saved_tensors
         # Out of place: a second backward through a retained graph must see the same gradients.
-        return (
-            None if teacher_gradient is None else teacher_gradient * scale.to(teacher_gradient.dtype),
-            None if student_gradient is None else student_gradient * scale.to(student_gradient.dtype),
-            None,
-            None,
-            None,
-            None,
-        )
+        gradients = (None if each is None else each * scale.to(each.dtype) for each in ctx.saved_tensors)
+        return *gradients, None, None, None, None
+
+
+def _on_device(weights: Weights, like: Tensor) -> Tensor:
+    """The weights in the order of the terms: (4,). Filled there, because a copy to a GPU would be waited for."""
+    values = (weights.teacher_hard, weights.teacher_soft, weights.student_hard, weights.student_soft)
+    return torch.stack([like.new_full((), value) for value in values])
 
 
 @lru_cache(maxsize=1)
@@ -126,7 +125,8 @@ def _losses_of_rows(
     teacher: Tensor,
     student: Tensor,
     labels: Tensor,
-    weights: Weights,
+    weights: Tensor,
+    has_soft: bool,
     temperature: float,
     label_smoothing: float,
     teacher_gradient: Tensor | None,
@@ -139,30 +139,24 @@ def _losses_of_rows(
     """
     teacher_probability, teacher_normaliser = _softmax(teacher)
     student_probability, student_normaliser = _softmax(student)
-    hard = [
-        _cross_entropy(logits, normaliser, labels, label_smoothing)
-        for logits, normaliser in ((teacher, teacher_normaliser), (student, student_normaliser))
-    ]
-    _put_hard_gradient(teacher_gradient, teacher_probability, labels, weights.teacher_hard, label_smoothing)
-    _put_hard_gradient(student_gradient, student_probability, labels, weights.student_hard, label_smoothing)
-    if not (weights.teacher_soft or weights.student_soft):
-        zero = hard[0].new_zeros(())
-        return torch.stack((hard[0], zero, hard[1], zero))
-
-    if temperature != 1.0:
-        teacher, student = teacher / temperature, student / temperature
-        teacher_probability, teacher_normaliser = _softmax(teacher)
-        student_probability, student_normaliser = _softmax(student)
-    gap, normaliser_gap = teacher - student, (teacher_normaliser - student_normaliser).sum()
-    squared = temperature * temperature
-    teacher_soft = squared * (normaliser_gap - torch.linalg.vecdot(student_probability, gap).sum())
-    student_soft = squared * (torch.linalg.vecdot(teacher_probability, gap).sum() - normaliser_gap)
-    difference = teacher_probability.sub_(student_probability)
-    if teacher_gradient is not None and weights.teacher_soft:
-        teacher_gradient.add_(difference, alpha=weights.teacher_soft * temperature)
-    if student_gradient is not None and weights.student_soft:
-        student_gradient.sub_(difference, alpha=weights.student_soft * temperature)
-    return torch.stack((hard[0], teacher_soft, hard[1], student_soft))
+    teacher_hard = _cross_entropy(teacher, teacher_normaliser, labels, label_smoothing)
+    student_hard = _cross_entropy(student, student_normaliser, labels, label_smoothing)
+    teacher_soft = student_soft = torch.zeros_like(teacher_hard)
+    difference = None
+    if has_soft:
+        teacher_source, student_source = teacher_probability, student_probability
+        if temperature != 1.0:
+            teacher, student = teacher / temperature, student / temperature
+            teacher_source, teacher_normaliser = _softmax(teacher)
+            student_source, student_normaliser = _softmax(student)
+        gap, normaliser_gap = teacher - student, (teacher_normaliser - student_normaliser).sum()
+        squared = temperature * temperature
+        teacher_soft = squared * (normaliser_gap - torch.linalg.vecdot(student_source, gap).sum())
+        student_soft = squared * (torch.linalg.vecdot(teacher_source, gap).sum() - normaliser_gap)
+        difference = torch.sub(teacher_source, student_source, out=gap).mul_(temperature)
+    _put_gradient(teacher_gradient, teacher_probability, labels, weights[0], weights[1], difference, label_smoothing)
+    _put_gradient(student_gradient, student_probability, labels, weights[2], -weights[3], difference, label_smoothing)
+    return torch.stack((teacher_hard, teacher_soft, student_hard, student_soft))
 
 
 def _softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -181,16 +175,23 @@ def _cross_entropy(logits: Tensor, normaliser: Tensor, labels: Tensor, label_smo
     return (normaliser - expected).sum()
 
 
-def _put_hard_gradient(
-    gradient: Tensor | None, probability: Tensor, labels: Tensor, weight: float, label_smoothing: float
+def _put_gradient(
+    buffer: Tensor | None,
+    probability: Tensor,
+    labels: Tensor,
+    hard: Tensor,
+    soft: Tensor,
+    difference: Tensor | None,
+    label_smoothing: float,
 ) -> None:
-    """Write weight * (probability - target) into the buffer."""
-    if gradient is None:
+    """Write hard * (probability - target) + soft * difference into the buffer; uses up the probabilities."""
+    if buffer is None:
         return
-    if gradient.dtype == probability.dtype:
-        torch.mul(probability, weight, out=gradient)
-    else:
-        gradient.copy_(probability * weight)
-    gradient.scatter_add_(1, labels, gradient.new_full(labels.shape, -weight * (1 - label_smoothing)))
+    gradient = torch.mul(probability, hard, out=buffer if buffer.dtype == probability.dtype else probability)
+    gradient.scatter_add_(1, labels, (-(1 - label_smoothing) * hard).expand_as(labels))
     if label_smoothing:
-        gradient.sub_(weight * label_smoothing / gradient.shape[1])
+        gradient.sub_(hard * (label_smoothing / gradient.shape[1]))
+    if difference is not None:
+        gradient.addcmul_(difference, soft)
+    if gradient is not buffer:
+        buffer.copy_(gradient)

@@ -63,8 +63,13 @@ def pretrain(
     """
     training = start_training(shards, tokenizer, method, settings, execution, store.label, frozen)
     resume_training(training, store)
-    with training.side_by_side:
-        _train(training, store)
+    try:
+        with training.side_by_side:
+            _train(training, store)
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"No GPU memory is left to pre-train '{store.label}': lower pretraining.batch_size; the last state is kept."
+        ) from error
     return {role: trainee.model.cpu().eval() for role, trainee in training.trainees.items()}, training.history
 
 
