@@ -4,13 +4,15 @@ What is learned (`corpus`, `pretraining`, `variants`, `finetuning`) is kept apar
 (`execution`): only the first is part of a variant's identity.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveInteger = Annotated[int, Field(ge=1)]
 PositiveNumber = Annotated[float, Field(gt=0.0)]
+ClassMetric = Literal["accuracy", "f1", "macro_f1", "matthews"]
+NumberMetric = Literal["pearson", "spearman"]
 
 
 class Settings(BaseModel):
@@ -118,20 +120,53 @@ class TaskTraining(Settings):
     learning_rate: PositiveNumber | None = None
 
 
+class SearchParameters(Settings):
+    """A grid of fine-tuning settings, decided on a share of the training data; what is empty is not searched."""
+
+    learning_rates: list[PositiveNumber] = []
+    epochs: list[PositiveInteger] = []
+    batch_sizes: list[PositiveInteger] = []
+    share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+
+
+class ExtraTaskParameters(Settings):
+    """A task beyond the suites that come with the project; its folder has its name.
+
+    A classification task has as many classes as its files have labels, which may be text.
+    """
+
+    text_columns: Annotated[list[str], Field(min_length=1, max_length=2)]
+    metrics: Annotated[list[ClassMetric | NumberMetric], Field(min_length=1)]
+    regression: bool = False
+    validation_splits: Annotated[list[str], Field(min_length=1)] = ["validation"]
+
+    @model_validator(mode="after")
+    def _metrics_fit_the_labels(self) -> "ExtraTaskParameters":
+        fitting = get_args(NumberMetric if self.regression else ClassMetric)
+        for metric in self.metrics:
+            if metric not in fitting:
+                kind = "numbers" if self.regression else "classes"
+                raise ValueError(f"metric '{metric}' is not for {kind}: choose from {', '.join(fitting)}")
+        return self
+
+
 class FinetuningParameters(Settings):
     """Fine-tuning and scoring of one model on a suite of tasks."""
 
-    suite: Literal["probes", "glue"]
-    tasks: dict[str, list[str]]
+    suite: Literal["probes", "glue", "extra"]
+    tasks: dict[Literal["probes", "glue", "extra"], list[str]]
+    extra_tasks: dict[str, ExtraTaskParameters] = {}
     seeds: PositiveInteger
     epochs: PositiveInteger
     batch_size: PositiveInteger
-    learning_rate: PositiveNumber
+    learning_rate: PositiveNumber | None
     warmup_share: Share
     weight_decay: Annotated[float, Field(ge=0.0)]
-    dropout: Share
-    maximum_length: Annotated[int, Field(ge=8)]
+    dropout: Share | None
+    maximum_length: Annotated[int, Field(ge=8)] | None
     task_training: dict[str, TaskTraining] = {}
+    search: SearchParameters = SearchParameters()
+    submission: bool = True
 
 
 class ReportingParameters(Settings):
@@ -161,7 +196,7 @@ class TrackingParameters(Settings):
 
 
 class Parameters(Settings):
-    """All parameters of a run. The last three come from `--params` alone and point the catalog elsewhere."""
+    """All parameters of a run. The last five come from `--params` alone and point the catalog elsewhere."""
 
     corpus: CorpusParameters
     pretraining: PretrainingParameters
@@ -171,5 +206,7 @@ class Parameters(Settings):
     execution: ExecutionParameters
     tracking: TrackingParameters
     data_root: str | None = None
+    glue: str | None = None
+    model: str | None = None
     documents: str | None = None
     tokenizer: str | None = None

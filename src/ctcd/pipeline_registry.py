@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from ctcd.pipelines import corpus, ctcd, reporting
+from ctcd.pipelines import corpus, ctcd, evaluation, reporting
 from ctcd.pipelines.ctcd.pipeline import VARIANTS, create_finetuning_pipeline, create_pretraining_pipeline
 
 
@@ -14,6 +14,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "pretraining": create_pretraining_pipeline(),
         "finetuning": create_finetuning_pipeline(),
         "reporting": reporting.create_pipeline(VARIANTS),
+        "evaluation": evaluation.create_pipeline(),
         "ctcd": study,
         "__default__": study,
     }

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from ctcd.reporting.formatting import MISSING, counted, interval, number, percent, score, signed, task_label
-from ctcd.reporting.statistics import MEAN_OVER_TASKS, difference_rows, model_rows, outcome
+from ctcd.reporting.statistics import MEAN_OVER_TASKS, MEANS, difference_rows, model_rows, outcome
 from ctcd.reporting.tables import MAJORITY, NO_SEED, STANDALONE, UNTRAINED
 
 FIGURE_CONFIGURATION = {"displayModeBar": False, "responsive": True}
@@ -86,6 +86,7 @@ def render_report(
         models=_headline_models(comparison, losses),
         differences=_headline_differences(comparison, losses),
         tasks=_task_headings(scores),
+        means=[task for task in comparison["task"].unique() if task in MEANS],
         score_groups=_score_groups(comparison),
         uneven_seeds=_uneven_seeds(comparison),
         losses=losses.to_dict("records"),
@@ -154,7 +155,8 @@ def _task_headings(scores: pd.DataFrame) -> list[dict[str, str]]:
     for task, rows in scores.groupby("task", sort=False):
         metrics = " and ".join(rows["metric"].unique())
         examples = int(rows.drop_duplicates("split")["examples"].sum())
-        headings.append({"task": task_label(str(task)), "detail": f"{metrics}, {examples:,} examples"})
+        partial = ", a part of the published data" if rows["is_partial"].any() else ""
+        headings.append({"task": task_label(str(task)), "detail": f"{metrics}, {examples:,} examples{partial}"})
     return headings
 
 
