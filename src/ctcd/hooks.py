@@ -218,11 +218,10 @@ class ProjectHooks:
         if self._report_saved:
             print(f"\nReport: {_shown_path(catalog['report'])}")
         if self._failures:
-            count = len(self._failures)
-            fine_tunings = "1 fine-tuning" if count == 1 else f"{count} fine-tunings, the first one:"
+            some = "1 fine-tuning" if len(self._failures) == 1 else f"{len(self._failures)} fine-tunings"
             raise InputError(
-                f"all results but those of {fine_tunings} are saved ({self._failures[0]}): put it right and run the "
-                "same command again, which keeps what is finished"
+                f"{some} failed and all other results are saved; put this right and run the same command again, which "
+                f"keeps what is finished: {self._failures[0]}"
             )
 
     def _start(self, node: Node) -> None:

@@ -59,6 +59,20 @@ def compare_with_controls(
     return collected, comparison, scores_text(comparison)
 
 
+def bootstrap_scores(
+    model: Any,
+    scores: pd.DataFrame,
+    predictions: pd.DataFrame,
+    random_predictions: pd.DataFrame,
+    reporting: ReportingParameters,
+) -> pd.DataFrame:
+    """The gain over random weights, resampled over examples and seeds."""
+    from ctcd.pipelines.reporting.nodes import bootstrap_scores as bootstrap
+    from ctcd.reporting.tables import UNTRAINED
+
+    return bootstrap(scores, {UNTRAINED: random_predictions, model.name: predictions}, reporting)
+
+
 def count_confusions(model: Any, predictions: pd.DataFrame) -> pd.DataFrame:
     """How often each class is taken for each other one."""
     from ctcd.reporting.tables import confusions

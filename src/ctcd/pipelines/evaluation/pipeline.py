@@ -15,7 +15,7 @@ def create_pipeline() -> Pipeline:
     evaluated_model, probes, glue, extra ──> evaluation.model.scores, .predictions, .test_predictions, .search
                                          ──> evaluation.random_weights.scores, .predictions
     scores ──> evaluation.scores, evaluation.comparison, evaluation.summary
-    predictions ──> evaluation.confusions, evaluation.submission
+    predictions ──> evaluation.paired_bootstrap, evaluation.confusions, evaluation.submission
     """
     of_model = [f"evaluation.model.{name}" for name in ("scores", "predictions", "failures")]
     of_random_weights = [f"evaluation.random_weights.{name}" for name in ("scores", "predictions", "failures")]
@@ -45,6 +45,18 @@ def create_pipeline() -> Pipeline:
                 ],
                 ["evaluation.scores", "evaluation.comparison", "evaluation.summary"],
                 name="compare_with_controls",
+            ),
+            Node(
+                nodes.bootstrap_scores,
+                [
+                    "evaluated_model",
+                    "evaluation.scores",
+                    "evaluation.model.predictions",
+                    "evaluation.random_weights.predictions",
+                    "params:reporting",
+                ],
+                "evaluation.paired_bootstrap",
+                name="bootstrap_model",
             ),
             Node(
                 nodes.count_confusions,
