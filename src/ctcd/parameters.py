@@ -6,11 +6,22 @@ What is learned (`corpus`, `pretraining`, `variants`, `finetuning`) is kept apar
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveInteger = Annotated[int, Field(ge=1)]
 PositiveNumber = Annotated[float, Field(gt=0.0)]
+
+
+def _listed(value: Any) -> Any:
+    """Read `a+b`, or a single number, as a list: `--params` of Kedro's command line knows none."""
+    if isinstance(value, str):
+        return value.split("+")
+    return [value] if isinstance(value, int | float) else value
+
+
+Listed = BeforeValidator(_listed)
+Names = Annotated[list[str], Listed]
 ClassMetric = Literal["accuracy", "f1", "macro_f1", "matthews"]
 NumberMetric = Literal["pearson", "spearman"]
 
@@ -123,9 +134,9 @@ class TaskTraining(Settings):
 class SearchParameters(Settings):
     """A grid of fine-tuning settings, decided on a share of the training data; what is empty is not searched."""
 
-    learning_rates: list[PositiveNumber] = []
-    epochs: list[PositiveInteger] = []
-    batch_sizes: list[PositiveInteger] = []
+    learning_rates: Annotated[list[PositiveNumber], Listed] = []
+    epochs: Annotated[list[PositiveInteger], Listed] = []
+    batch_sizes: Annotated[list[PositiveInteger], Listed] = []
     share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
 
 
@@ -135,10 +146,10 @@ class ExtraTaskParameters(Settings):
     A classification task has as many classes as its files have labels, which may be text.
     """
 
-    text_columns: Annotated[list[str], Field(min_length=1, max_length=2)]
-    metrics: Annotated[list[ClassMetric | NumberMetric], Field(min_length=1)]
+    text_columns: Annotated[Names, Field(min_length=1, max_length=2)]
+    metrics: Annotated[list[ClassMetric | NumberMetric], Listed, Field(min_length=1)]
     regression: bool = False
-    validation_splits: Annotated[list[str], Field(min_length=1)] = ["validation"]
+    validation_splits: Annotated[Names, Field(min_length=1)] = ["validation"]
 
     @model_validator(mode="after")
     def _metrics_fit_the_labels(self) -> "ExtraTaskParameters":
@@ -154,7 +165,7 @@ class FinetuningParameters(Settings):
     """Fine-tuning and scoring of one model on a suite of tasks."""
 
     suite: Literal["probes", "glue", "extra"]
-    tasks: dict[Literal["probes", "glue", "extra"], list[str]]
+    tasks: dict[Literal["probes", "glue", "extra"], Names]
     extra_tasks: dict[str, ExtraTaskParameters] = {}
     seeds: PositiveInteger
     epochs: PositiveInteger

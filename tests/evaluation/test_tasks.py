@@ -5,7 +5,7 @@ from ctcd.errors import InputError
 from ctcd.evaluation.metrics import METRICS
 from ctcd.evaluation.probes import BUILDERS
 from ctcd.evaluation.tasks import GLUE, PROBES, Task, chosen_tasks
-from ctcd.parameters import ExtraTaskParameters, TaskTraining
+from ctcd.parameters import ExtraTaskParameters, SearchParameters, TaskTraining
 
 
 def test_glue_has_its_ten_tasks_and_mnli_two_validation_splits():
@@ -71,3 +71,11 @@ def test_settings_for_an_unknown_task_are_refused(make_settings):
     settings = make_settings(suite="glue", tasks={"glue": ["rte"]}, task_training={"rtte": TaskTraining(epochs=2)})
     with pytest.raises(InputError, match="'rtte'"):
         chosen_tasks(settings)
+
+
+def test_lists_can_be_written_for_the_command_line(make_settings):
+    search = {"learning_rates": "1e-4+3e-4", "epochs": 3, "batch_sizes": "8+16"}
+    extra = {"own": {"text_columns": "a+b", "metrics": "accuracy+macro_f1", "validation_splits": "test"}}
+    settings = make_settings(suite="extra", tasks={"extra": "own"}, extra_tasks=extra, search=search)
+    assert settings.search == SearchParameters(learning_rates=[1e-4, 3e-4], epochs=[3], batch_sizes=[8, 16])
+    assert chosen_tasks(settings) == [Task("own", ("a", "b"), ("accuracy", "macro_f1"), validation_splits=("test",))]

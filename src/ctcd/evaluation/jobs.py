@@ -22,6 +22,9 @@ from ctcd.evaluation.models import EvaluatedModel
 from ctcd.evaluation.tokenization import TokenizedTask
 from ctcd.parameters import ExecutionParameters
 
+# Jobs side by side on a GPU hide each other's launches; room that one of a base-size encoder cannot outgrow.
+MOST_ON_A_GPU = 4
+BYTES_ON_A_GPU = 12 << 30
 # Imported once, in the server that workers are forked from.
 PRELOADED = ("torch", "transformers.modeling_utils", "ctcd.evaluation.finetuning")
 
@@ -63,7 +66,9 @@ class Job:
         except InputError as error:
             return Failed(f"{error} (Fine-tuning {self}.)")
         except torch.OutOfMemoryError:
-            return Failed(f"No GPU memory is left to fine-tune {self}: lower finetuning.batch_size.")
+            return Failed(
+                f"No GPU memory is left to fine-tune {self}: lower execution.workers or finetuning.batch_size."
+            )
         except Exception as error:
             where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip().partition("\n")[0]
             return Failed(f"Fine-tuning {self} failed: {type(error).__name__}: {error} ({where})")
@@ -76,7 +81,7 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Finished 
 
     Args:
         jobs: in any order; long ones are started first.
-        workers: processes; 0 for one on each usable core (on a GPU: this process alone), 1 for this process.
+        workers: processes; 0 for what suits the machine, 1 for this process.
 
     Raises:
         InputError: if the machine kills a worker. The other jobs are given up.
@@ -111,10 +116,12 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Finished 
 
 
 def automatic_workers(execution: ExecutionParameters) -> int:
-    """Count the processes that use a machine well: one a core, or one in all where a GPU does the work."""
-    if execution.device == "cuda" or (execution.device == "auto" and torch.cuda.is_available()):
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Count the processes that use a machine well: one a core; where a GPU does the work, a few if it has room."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if execution.device == "cpu" or not torch.cuda.is_available():
+        return cores
+    free, _ = torch.cuda.mem_get_info()
+    return max(1, min(MOST_ON_A_GPU, cores, free // BYTES_ON_A_GPU))
 
 
 def _start_worker() -> None:
