@@ -23,8 +23,9 @@ def finetune_model(
     from ctcd.evaluation.tasks import chosen_tasks
 
     suite = {"probes": probes, "glue": glue, "extra": extra}[finetuning.suite]
+    settings = finetuning.model_copy(update={"submission": False})  # that is for the pipeline `evaluation`
     scored = score_model(
-        EvaluatedModel(model.folder), suite, chosen_tasks(finetuning), finetuning, execution, Stores(tokens, results)
+        EvaluatedModel(model.folder), suite, chosen_tasks(settings), settings, execution, Stores(tokens, results)
     )
     return scored.scores, scored.predictions, scored.failures
 
