@@ -172,7 +172,7 @@ def test_a_stage_is_one_line_once_all_its_outputs_are_saved(lines):
 
 
 def test_a_long_stage_says_that_it_starts(lines):
-    node = Node(in_pipeline(use, "pretraining"), "a", "b", name="pretrain")
+    node = Node(in_pipeline(use, "pretraining"), "params:execution", "b", name="pretrain")
     run_node(started(Pipeline([node]), DataCatalog()), node, {"b": 1})
     assert lines() == ["pretraining: pretrain ...", "pretraining: pretrain"]
 

@@ -25,7 +25,7 @@ from ctcd.progress import clock
 logger = logging.getLogger(__name__)
 
 SHOWN_ERRORS = 3
-LONG = ("pretraining", "finetuning", "evaluation")  # pipelines whose nodes take minutes
+LONG = "params:execution"  # read by nodes that take minutes
 
 
 def check_parameters(raw: Mapping[str, Any]) -> Parameters:
@@ -167,7 +167,7 @@ class ProjectHooks:
     def before_node_run(self, node: Node) -> None:
         """Announce a stage that takes long."""
         self._start(node)
-        if node.outputs and _pipeline_of(node) in LONG:
+        if node.outputs and LONG in node.inputs:
             logger.info("%s ...", stage_name(node))
 
     @hook_impl

@@ -42,6 +42,13 @@ def evaluate_random_weights(
     return evaluate_model(untrained, probes, glue, extra, tokens, results, plain, execution)[:3]
 
 
+def name_in_tables(model: Any) -> str:
+    """The model's own name, unless a control has it."""
+    from ctcd.reporting.tables import MAJORITY, UNTRAINED
+
+    return f"model {model.name}" if model.name in (UNTRAINED, MAJORITY) else str(model.name)
+
+
 def compare_with_controls(
     model: Any,
     majority: pd.DataFrame,
@@ -54,7 +61,7 @@ def compare_with_controls(
     from ctcd.reporting.tables import UNTRAINED, collect_scores
     from ctcd.reporting.terminal import scores_text
 
-    collected = collect_scores([random_scores, scores], [(UNTRAINED, ""), (model.name, "")], majority)
+    collected = collect_scores([random_scores, scores], [(UNTRAINED, ""), (name_in_tables(model), "")], majority)
     comparison = compare(collected, reporting.confidence)
     return collected, comparison, scores_text(comparison)
 
@@ -70,14 +77,14 @@ def bootstrap_scores(
     from ctcd.pipelines.reporting.nodes import bootstrap_scores as bootstrap
     from ctcd.reporting.tables import UNTRAINED
 
-    return bootstrap(scores, {UNTRAINED: random_predictions, model.name: predictions}, reporting)
+    return bootstrap(scores, {UNTRAINED: random_predictions, name_in_tables(model): predictions}, reporting)
 
 
 def count_confusions(model: Any, predictions: pd.DataFrame) -> pd.DataFrame:
     """How often each class is taken for each other one."""
     from ctcd.reporting.tables import confusions
 
-    return confusions({(model.name, ""): predictions})
+    return confusions({(name_in_tables(model), ""): predictions})
 
 
 def make_submission(test_predictions: pd.DataFrame, finetuning: FinetuningParameters) -> dict[str, str]:
