@@ -159,6 +159,16 @@ def test_what_was_finished_before_a_kill_is_kept(
     assert len(result.scores) == 2 * (1 + 2)
 
 
+def test_two_tasks_on_the_same_data_are_both_scored(
+    make_model, suite, word_task, make_settings, execution, stores, tmp_path
+):
+    for name in ("one", "two"):
+        shutil.copytree(suite.folder / "contains_is", tmp_path / name)
+    tasks = [replace(word_task, name="one"), replace(word_task, name="two", metrics=("macro_f1",))]
+    result = score_model(make_model("bert"), FolderSuite(tmp_path), tasks, make_settings(), execution, stores)
+    assert result.scores["task"].tolist() == ["one", "two"]
+
+
 @pytest.mark.parametrize("change", ["settings", "weights", "labels"])
 def test_what_was_computed_from_something_else_is_not_taken(
     make_model, suite, pair_task, make_settings, execution, stores, tmp_path, change

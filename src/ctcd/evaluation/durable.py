@@ -37,7 +37,7 @@ def run_durably(
             to_do[key] = job
         else:
             yield job, kept
-    if to_do and len(to_do) < len(jobs):
+    if len(to_do) < len(jobs):
         logger.info("%d of %d fine-tunings were finished before", len(jobs) - len(to_do), len(jobs))
     key_of = {id(job): key for key, job in to_do.items()}
     for job, outcome in run_jobs(list(to_do.values()), workers):
@@ -48,7 +48,8 @@ def run_durably(
 
 def _key(job: Job, model: str) -> str:
     """Identity of all that decides a job's predictions; what is predicted, and on which device, is no part of it."""
-    return digest(model, job.tokenized.fingerprint, asdict(job.training), job.seed, code_fingerprint())
+    task = job.tokenized.task.name
+    return digest(task, model, job.tokenized.fingerprint, asdict(job.training), job.seed, code_fingerprint())
 
 
 def _arrays(finished: Finished) -> Arrays:

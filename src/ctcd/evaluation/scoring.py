@@ -1,7 +1,7 @@
 """From a model to its scores on a suite: the entry for pipelines."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -33,6 +33,7 @@ from ctcd.parameters import ExecutionParameters, FinetuningParameters
 logger = logging.getLogger(__name__)
 
 ALL_SEEDS = -1
+Failure = tuple[str, int, str]  # task, seed, reason
 Results = dict[str, dict[int, Finished]]
 
 
@@ -100,16 +101,8 @@ def score_model(
         for job in usual
         for seed in range(settings.seeds)
     ]
-    results: Results = {name: {} for name in data}
-    for job, outcome in run(jobs):
-        name = job.tokenized.task.name
-        if isinstance(outcome, Failed):
-            failures.append((name, job.seed, outcome.reason))
-            logger.error("%s", outcome.reason)
-            continue
-        results[name][job.seed] = outcome
-        if len(results[name]) == settings.seeds:
-            _log(data[name], results[name])
+    results, failed = _collect(run(jobs), data, settings.seeds)
+    failures += failed
     if not any(results.values()):
         raise InputError(failures[0][2])
     return ModelScores(
@@ -133,7 +126,7 @@ def score_majority_class(suite: Suite, tasks: Sequence[Task]) -> pd.DataFrame:
 
 def read_tasks(
     suite: Suite, tasks: Sequence[Task], with_tests: bool = False
-) -> tuple[dict[str, TaskData], list[tuple[str, int, str]]]:
+) -> tuple[dict[str, TaskData], list[Failure]]:
     """Read and check all tasks.
 
     Args:
@@ -164,6 +157,24 @@ def read_tasks(
     if not data:
         raise InputError(failures[0][2] if failures else "There is no task to score: name some in finetuning.tasks.")
     return data, failures
+
+
+def _collect(
+    outcomes: Iterable[tuple[Job, Finished | Failed]], data: Mapping[str, TaskData], seeds: int
+) -> tuple[Results, list[Failure]]:
+    """Sort outcomes as they come; a task is logged when its last seed is there, a failure at once."""
+    results: Results = {name: {} for name in data}
+    failures = []
+    for job, outcome in outcomes:
+        name = job.tokenized.task.name
+        if isinstance(outcome, Failed):
+            logger.error("%s", outcome.reason)
+            failures.append((name, job.seed, outcome.reason))
+            continue
+        results[name][job.seed] = outcome
+        if len(results[name]) == seeds:
+            _log(data[name], results[name])
+    return results, failures
 
 
 def _job(
