@@ -18,6 +18,7 @@ from ctcd.modeling.architecture import build_model
 from ctcd.parameters import ModelParameters, TokenizerParameters
 
 LENGTH = 128
+FEWEST = 8
 TRAINED_VOCABULARY = TokenizerParameters(
     vocabulary_size=8192, lowercase=True, minimum_frequency=2, training_characters=2_000_000
 )
@@ -70,8 +71,8 @@ def prepare(model: EvaluatedModel, data: Sequence[TaskData], epochs: int, batch_
 
 def _part(data: TaskData, share: float) -> TaskData:
     random = np.random.default_rng(0)
-    frames = {
-        split: frame.iloc[np.sort(random.permutation(len(frame))[: round(share * len(frame))])].reset_index(drop=True)
-        for split, frame in data.frames.items()
-    }
+    frames = {}
+    for split, frame in data.frames.items():
+        chosen = random.permutation(len(frame))[: max(FEWEST, round(share * len(frame)))]
+        frames[split] = frame.iloc[np.sort(chosen)].reset_index(drop=True)
     return replace(data, frames=frames)
