@@ -23,8 +23,9 @@ def test_a_model_loads_to_its_folder(tmp_path):
 
 @pytest.mark.parametrize("source", [None, ""])
 def test_a_model_that_is_not_named_is_asked_for(source):
-    with pytest.raises(InputError, match="--params model=<folder or hub name>"):
+    with pytest.raises(DatasetError, match="--params model=<folder or hub name>") as raised:
         EvaluatedModelDataset(source=source).load()
+    assert isinstance(raised.value.__cause__, InputError)  # which is what the command line shows
 
 
 def test_a_model_cannot_be_saved():
