@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines
@@ -115,6 +116,9 @@ class TestInputs:
     def test_raw_data_are_left_to_their_dataset(self, catalog):
         check_inputs(pipelines["corpus"], catalog, None)
 
+    def test_data_that_nothing_is_read_from_need_not_be_there(self, catalog):
+        check_inputs(pipelines["training"], catalog, None, unread={"shards"})
+
     def test_a_run_of_missing_outputs_may_start_without_its_inputs(self, catalog):
         ProjectHooks().before_pipeline_run({**RUN, "only_missing_outputs": True}, pipelines["training"], catalog)
 
@@ -168,7 +172,7 @@ def test_a_stage_is_one_line_once_all_its_outputs_are_saved(lines):
 
 
 def test_a_long_stage_says_that_it_starts(lines):
-    node = Node(in_pipeline(use, "pretraining"), "a", "b", name="pretrain")
+    node = Node(in_pipeline(use, "pretraining"), "params:execution", "b", name="pretrain")
     run_node(started(Pipeline([node]), DataCatalog()), node, {"b": 1})
     assert lines() == ["pretraining: pretrain ...", "pretraining: pretrain"]
 
@@ -215,6 +219,23 @@ def test_the_end_of_a_run_that_skipped_stages_says_so(caplog):
     run_node(hooks, nodes[0], {"A": 1})
     hooks.after_pipeline_run({**RUN, "only_missing_outputs": True}, Pipeline(nodes), DataCatalog())
     assert re.fullmatch(r"finished in [\d:]+; 1 skipped because their outputs exist", caplog.messages[-1])
+
+
+def test_failed_fine_tunings_end_the_run_with_an_error_after_the_summary(capsys):
+    node = Node(in_pipeline(use, "finetuning"), "a", ["x.student.failures", "summary"], name="finetune")
+    hooks = started(Pipeline([node]), DataCatalog())
+    failures = pd.DataFrame({"task": ["rte", "cola"], "seed": [0, 1], "reason": ["It diverged.", "It broke."]})
+    run_node(hooks, node, {"x.student.failures": failures, "summary": "scores"})
+    with pytest.raises(InputError, match=r"2 fine-tunings failed .*: It diverged\."):
+        hooks.after_pipeline_run(RUN, Pipeline([node]), DataCatalog())
+    assert "scores" in capsys.readouterr().out
+
+
+def test_without_failures_the_run_ends_well():
+    node = Node(in_pipeline(use, "finetuning"), "a", "x.student.failures", name="finetune")
+    hooks = started(Pipeline([node]), DataCatalog())
+    run_node(hooks, node, {"x.student.failures": pd.DataFrame({"task": [], "seed": [], "reason": []})})
+    hooks.after_pipeline_run(RUN, Pipeline([node]), DataCatalog())
 
 
 def test_one_run_leaves_nothing_to_the_next(capsys):

@@ -122,7 +122,7 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo("Interrupted: finished stages are saved, pretraining goes on from its last checkpoint.", err=True)
+        click.echo("Interrupted: what is finished is kept, pretraining goes on from its last checkpoint.", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
     except KedroCliError as error:
         raise click.ClickException(error.message) from None

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -24,7 +25,7 @@ from ctcd.progress import clock
 logger = logging.getLogger(__name__)
 
 SHOWN_ERRORS = 3
-LONG = ("pretraining", "finetuning")  # pipelines whose nodes take minutes
+LONG = "params:execution"  # read by nodes that take minutes
 
 
 def check_parameters(raw: Mapping[str, Any]) -> Parameters:
@@ -109,8 +110,19 @@ def check_methods(pipeline: Pipeline, parameters: Parameters) -> None:
             )
 
 
-def check_inputs(pipeline: Pipeline, catalog: DataCatalog, load_versions: Mapping[str, str] | None) -> None:
+def check_inputs(
+    pipeline: Pipeline,
+    catalog: DataCatalog,
+    load_versions: Mapping[str, str] | None,
+    unread: AbstractSet[str] = frozenset(),
+) -> None:
     """Check that what the nodes of a run read, and other nodes of the project make, has been made.
+
+    Args:
+        pipeline: of the run.
+        catalog: of the project.
+        load_versions: versions that the user asked for.
+        unread: inputs that nothing is going to be read from.
 
     Raises:
         InputError: names the missing data and the pipeline that makes it.
@@ -118,7 +130,7 @@ def check_inputs(pipeline: Pipeline, catalog: DataCatalog, load_versions: Mappin
     from kedro.framework.project import pipelines
 
     pipelines.set_requested(None)  # other nodes may be in a pipeline that this run did not ask for
-    for name in sorted(pipeline.inputs()):
+    for name in sorted(pipeline.inputs() - unread):
         if check := getattr(catalog.get(name), "check", None):
             check()
         makers = {key: len(other.nodes) for key, other in pipelines.items() if name in other.all_outputs()}
@@ -145,6 +157,7 @@ class ProjectHooks:
     """One line per stage, and at the end the summary and the place of the report."""
 
     def __init__(self) -> None:
+        self._unread: set[str] = set()
         self._forget()
 
     def _forget(self) -> None:
@@ -154,11 +167,13 @@ class ProjectHooks:
         self._done = 0
         self._summary: str | None = None
         self._report_saved = False
+        self._failures: list[str] = []
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse wrong parameters before any node runs."""
         self._parameters = check_parameters(context.config_loader["parameters"])
+        self._unread = {"probes"} - {self._parameters.finetuning.suite}
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -166,7 +181,7 @@ class ProjectHooks:
         self._forget()
         check_methods(pipeline, self._parameters)
         if not run_params["only_missing_outputs"]:
-            check_inputs(pipeline, catalog, run_params["load_versions"])
+            check_inputs(pipeline, catalog, run_params["load_versions"], self._unread)
 
     @hook_impl
     def before_dataset_loaded(self, node: Node) -> None:
@@ -177,7 +192,7 @@ class ProjectHooks:
     def before_node_run(self, node: Node) -> None:
         """Announce a stage that takes long."""
         self._start(node)
-        if node.outputs and _pipeline_of(node) in LONG:
+        if node.outputs and LONG in node.inputs:
             logger.info("%s ...", stage_name(node))
 
     @hook_impl
@@ -191,8 +206,10 @@ class ProjectHooks:
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
         """End a stage when its last output is saved."""
-        if dataset_name == "summary":
+        if dataset_name.rpartition(".")[2] == "summary":
             self._summary = data
+        if dataset_name.endswith(".failures"):
+            self._failures += data["reason"].tolist()
         self._report_saved |= dataset_name == "report"
         unsaved = self._unsaved.get(node.name, set())
         unsaved.discard(dataset_name)
@@ -211,9 +228,13 @@ class ProjectHooks:
             if node.name in self._started:
                 self._fail(stage_name(node), self._started.pop(node.name))
 
-    @hook_impl
+    @hook_impl(trylast=True)
     def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Show the summary and where the report is."""
+        """Show the summary and where the report is.
+
+        Raises:
+            InputError: if a fine-tuning failed while the others went on.
+        """
         skipped = len(pipeline.nodes) - self._done if run_params["only_missing_outputs"] else 0
         note = f"; {skipped} skipped because their outputs exist" if skipped else ""
         logger.info("finished in %s%s", clock(monotonic() - self._run_started), note)
@@ -221,6 +242,12 @@ class ProjectHooks:
             print(f"\n{self._summary.rstrip()}")
         if self._report_saved:
             print(f"\nReport: {_shown_path(catalog['report'])}")
+        if self._failures:
+            some = "1 fine-tuning" if len(self._failures) == 1 else f"{len(self._failures)} fine-tunings"
+            raise InputError(
+                f"{some} failed and all other results are saved; put this right and run the same command again, which "
+                f"keeps what is finished: {self._failures[0]}"
+            )
 
     def _start(self, node: Node) -> None:
         self._started.setdefault(node.name, monotonic())

@@ -4,14 +4,27 @@ What is learned (`corpus`, `pretraining`, `variants`, `finetuning`) is kept apar
 (`execution`): only the first is part of a variant's identity.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveInteger = Annotated[int, Field(ge=1)]
 PositiveNumber = Annotated[float, Field(gt=0.0)]
 WeightName = Literal["teacher_hard", "teacher_soft", "student_hard", "student_soft"]
+
+
+def _listed(value: Any) -> Any:
+    """Read `a+b`, or a single number, as a list: `--params` of Kedro's command line knows none."""
+    if isinstance(value, str):
+        return value.split("+")
+    return [value] if isinstance(value, int | float) else value
+
+
+Listed = BeforeValidator(_listed)
+Names = Annotated[list[str], Listed]
+ClassMetric = Literal["accuracy", "f1", "macro_f1", "matthews"]
+NumberMetric = Literal["pearson", "spearman"]
 
 
 class Settings(BaseModel):
@@ -143,20 +156,53 @@ class TaskTraining(Settings):
     learning_rate: PositiveNumber | None = None
 
 
+class SearchParameters(Settings):
+    """A grid of fine-tuning settings, decided on a share of the training data; what is empty is not searched."""
+
+    learning_rates: Annotated[list[PositiveNumber], Listed] = []
+    epochs: Annotated[list[PositiveInteger], Listed] = []
+    batch_sizes: Annotated[list[PositiveInteger], Listed] = []
+    share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+
+
+class ExtraTaskParameters(Settings):
+    """A task beyond the suites that come with the project; its folder has its name.
+
+    A classification task has as many classes as its files have labels, which may be text.
+    """
+
+    text_columns: Annotated[Names, Field(min_length=1, max_length=2)]
+    metrics: Annotated[list[ClassMetric | NumberMetric], Listed, Field(min_length=1)]
+    regression: bool = False
+    validation_splits: Annotated[Names, Field(min_length=1)] = ["validation"]
+
+    @model_validator(mode="after")
+    def _metrics_fit_the_labels(self) -> "ExtraTaskParameters":
+        fitting = get_args(NumberMetric if self.regression else ClassMetric)
+        for metric in self.metrics:
+            if metric not in fitting:
+                kind = "numbers" if self.regression else "classes"
+                raise ValueError(f"metric '{metric}' is not for {kind}: choose from {', '.join(fitting)}")
+        return self
+
+
 class FinetuningParameters(Settings):
     """Fine-tuning and scoring of one model on a suite of tasks."""
 
-    suite: Literal["probes", "glue"]
-    tasks: dict[str, list[str]]
+    suite: Literal["probes", "glue", "extra"]
+    tasks: dict[Literal["probes", "glue", "extra"], Names]
+    extra_tasks: dict[str, ExtraTaskParameters] = {}
     seeds: PositiveInteger
     epochs: PositiveInteger
     batch_size: PositiveInteger
-    learning_rate: PositiveNumber
+    learning_rate: PositiveNumber | None
     warmup_share: Share
     weight_decay: Annotated[float, Field(ge=0.0)]
-    dropout: Share
-    maximum_length: Annotated[int, Field(ge=8)]
+    dropout: Share | None
+    maximum_length: Annotated[int, Field(ge=8)] | None
     task_training: dict[str, TaskTraining] = {}
+    search: SearchParameters = SearchParameters()
+    submission: bool = True
 
 
 class ReportingParameters(Settings):
@@ -187,7 +233,7 @@ class TrackingParameters(Settings):
 
 
 class Parameters(Settings):
-    """All parameters of a run. The last four come from `--params` alone and point the catalog elsewhere."""
+    """All parameters of a run. The last six come from `--params` alone and point the catalog elsewhere."""
 
     corpus: CorpusParameters
     pretraining: PretrainingParameters
@@ -197,6 +243,8 @@ class Parameters(Settings):
     execution: ExecutionParameters
     tracking: TrackingParameters
     data_root: str | None = None
+    glue: str | None = None
+    model: str | None = None
     documents: str | None = None
     tokenizer: str | None = None
     teacher: str | None = None

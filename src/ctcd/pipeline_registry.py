@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from ctcd.pipelines import corpus, reporting, study
+from ctcd.pipelines import corpus, evaluation, reporting, study
 from ctcd.pipelines.study.pipeline import (
     STUDIES,
     create_finetuning_pipeline,
@@ -23,6 +23,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "pretraining": create_pretraining_pipeline(variants),
         "finetuning": create_finetuning_pipeline(variants),
         "reporting": reporting.create_pipeline(trained_roles(variants)),
+        "evaluation": evaluation.create_pipeline(),
         **studies,
         "__default__": studies["ctcd"],
     }

@@ -67,11 +67,13 @@ def test_each_small_text_file_of_a_folder_is_a_document_in_the_order_of_paths(tm
 
 
 def test_a_file_and_a_glob_are_sources_too(tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
     for name in ("one.txt", "two.txt", "three.md"):
-        (tmp_path / name).write_text(f"The file {name}.", encoding="utf-8")
-    assert texts_of(read_documents(str(tmp_path / "three.md"))) == ["The file three.md."]
-    assert texts_of(read_documents(f"{tmp_path}/t*.txt")) == ["The file two.txt."]
-    assert texts_of(read_documents(f"{tmp_path.parent}/**/t*")) == ["The file three.md.", "The file two.txt."]
+        (folder / name).write_text(f"The file {name}.", encoding="utf-8")
+    assert texts_of(read_documents(str(folder / "three.md"))) == ["The file three.md."]
+    assert texts_of(read_documents(f"{folder}/t*.txt")) == ["The file two.txt."]
+    assert texts_of(read_documents(f"{tmp_path}/**/t*")) == ["The file three.md.", "The file two.txt."]
 
 
 def test_a_long_text_file_becomes_documents_of_at_most_twenty_thousand_characters(tmp_path: Path) -> None:

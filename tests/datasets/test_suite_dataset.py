@@ -4,9 +4,11 @@ from kedro.io import DatasetError, Version
 
 from ctcd.datasets.suite_dataset import SuiteDataset
 from ctcd.errors import InputError
+from ctcd.evaluation.task_hub import HubSuite
 from ctcd.evaluation.tasks import GLUE, PROBES
 
 FRAME = pd.DataFrame({"sentence": ["One.", "Two."], "label": [0, 1]})
+TOPIC_TASK = PROBES["topic"]
 TOPIC = {"topic": {"train": FRAME, "validation": FRAME}}
 
 
@@ -15,13 +17,13 @@ def test_what_is_saved_loads_again(tmp_path):
     assert not dataset.exists()
     dataset.save(TOPIC)
     assert dataset.exists()
-    pd.testing.assert_frame_equal(dataset.load().read(PROBES["topic"], "validation"), FRAME)
+    pd.testing.assert_frame_equal(dataset.load().read(TOPIC_TASK).frames["validation"], FRAME)
 
 
 def test_an_absent_folder_loads_and_fails_only_when_a_task_is_read(tmp_path):
     suite = SuiteDataset(filepath=str(tmp_path / "glue")).load()
     with pytest.raises(InputError, match="data_root"):
-        suite.read(GLUE["cola"], "train")
+        suite.read(GLUE["cola"])
 
 
 def test_nothing_is_read_on_loading(tmp_path):
@@ -32,18 +34,28 @@ def test_nothing_is_read_on_loading(tmp_path):
 
 def test_versions_are_kept_apart_and_the_latest_is_loaded(tmp_path):
     filepath = str(tmp_path / "probes")
-    for version, frame in (("2026-01-01", FRAME), ("2026-01-02", FRAME[:1])):
-        SuiteDataset(filepath=filepath, version=Version(None, version)).save({"topic": {"train": frame}})
+    for version, frame in (("2026-01-01", FRAME), ("2026-01-02", pd.concat([FRAME, FRAME]))):
+        SuiteDataset(filepath=filepath, version=Version(None, version)).save(
+            {"topic": {"train": frame, "validation": frame}}
+        )
     latest = SuiteDataset(filepath=filepath, version=Version(None, None)).load()
     pinned = SuiteDataset(filepath=filepath, version=Version("2026-01-01", None)).load()
-    assert (len(latest.read(PROBES["topic"], "train")), len(pinned.read(PROBES["topic"], "train"))) == (1, 2)
+    assert (latest.read(TOPIC_TASK).frames["train"].shape[0], pinned.read(TOPIC_TASK).frames["train"].shape[0]) == (
+        4,
+        2,
+    )
 
 
-def test_without_any_version_loading_says_so(tmp_path):
+def test_without_any_version_reading_says_so(tmp_path):
     dataset = SuiteDataset(filepath=str(tmp_path / "probes"), version=Version(None, None))
     assert not dataset.exists()
-    with pytest.raises(DatasetError):
-        dataset.load()
+    with pytest.raises(InputError, match="made by the pipeline 'corpus'"):
+        dataset.load().read(TOPIC_TASK)
+
+
+def test_a_source_on_the_hub_loads_to_a_suite_that_fetches_nothing_yet():
+    suite = SuiteDataset(filepath="hub:nobody/nothing").load()
+    assert suite == HubSuite("nobody/nothing")
 
 
 def test_a_failed_save_leaves_nothing_behind(tmp_path):

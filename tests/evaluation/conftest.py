@@ -7,8 +7,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from ctcd.evaluation.array_store import ArrayStore
+from ctcd.evaluation.models import EvaluatedModel
+from ctcd.evaluation.scoring import Stores
 from ctcd.evaluation.sentences import collect_sentences
 from ctcd.evaluation.suite import Suite
+from ctcd.evaluation.task_files import FolderSuite
 from ctcd.evaluation.tasks import Task
 from ctcd.modeling.architecture import build_model
 from ctcd.parameters import FinetuningParameters, ModelParameters
@@ -37,18 +41,23 @@ def make_settings() -> Callable[..., FinetuningParameters]:
 
 
 @pytest.fixture(scope="session")
-def make_model(tokenizer, tmp_path_factory) -> Callable[[str], Path]:
+def make_model(tokenizer, tmp_path_factory) -> Callable[[str], EvaluatedModel]:
     folders: dict[str, Path] = {}
 
-    def make(architecture: str) -> Path:
+    def make(architecture: str) -> EvaluatedModel:
         if architecture not in folders:
             folders[architecture] = tmp_path_factory.mktemp(architecture)
             shape = ModelParameters(architecture=architecture, layers=2, width=32, heads=2, feed_forward=64)
             build_model(shape, tokenizer, MAXIMUM_LENGTH, 0, "student").save_pretrained(folders[architecture])
             tokenizer.save_pretrained(folders[architecture])
-        return folders[architecture]
+        return EvaluatedModel(folders[architecture])
 
     return make
+
+
+@pytest.fixture
+def stores(tmp_path) -> Stores:
+    return Stores(ArrayStore(tmp_path / "tokens"), ArrayStore(tmp_path / "results"))
 
 
 @pytest.fixture(scope="session")
@@ -91,4 +100,4 @@ def suite(sentences, word_task, pair_task, number_task, tmp_path_factory) -> Sui
         cut = len(frame) * 2 // 3
         frame[:cut].to_parquet(folder / task.name / "train.parquet")
         frame[cut:].to_parquet(folder / task.name / "validation.parquet")
-    return Suite(folder)
+    return FolderSuite(folder)

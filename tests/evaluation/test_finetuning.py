@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from ctcd.errors import InputError
-from ctcd.evaluation.finetuning import TaskSettings, finetune
-from ctcd.evaluation.tokenization import tokenize_task
+from ctcd.evaluation import finetuning
+from ctcd.evaluation.finetuning import TaskSettings, usual_learning_rate
+from ctcd.evaluation.tokenization import Reading, tokenize_task
 from ctcd.parameters import TaskTraining
 
 FAMILIES = [("bert", True), ("distilbert", False), ("roberta-prelayernorm", False), ("modernbert", False)]
@@ -14,48 +15,55 @@ FAMILIES = [("bert", True), ("distilbert", False), ("roberta-prelayernorm", Fals
 @pytest.fixture(scope="module")
 def tokenize(suite, tokenizer):
     def tokenize(task, with_token_types=True):
-        return tokenize_task(task, suite.read_all(task), tokenizer, 32, with_token_types)
+        return tokenize_task(suite.read(task), Reading(tokenizer, 32, with_token_types))
 
     return tokenize
 
 
+@pytest.fixture(scope="module")
+def finetune(make_model, execution):
+    def run(architecture, tokenized, settings, seed=0):
+        training = TaskSettings.of(tokenized.task, settings, 32)
+        return finetuning.finetune(make_model(architecture), tokenized, training, seed, execution)
+
+    return run
+
+
 @pytest.mark.parametrize(("architecture", "with_token_types"), FAMILIES)
 def test_every_family_learns_a_separable_task(
-    make_model, make_settings, execution, tokenize, word_task, architecture, with_token_types
+    finetune, make_settings, tokenize, word_task, architecture, with_token_types
 ):
     tokenized = tokenize(word_task, with_token_types)
     settings = make_settings(epochs=10, dropout=0.0)
-    predictions = finetune(make_model(architecture), tokenized, settings, 0, execution)["validation"]
+    predictions = finetune(architecture, tokenized, settings)["validation"]
     assert (predictions.values == tokenized.splits["validation"].labels).mean() > 0.8
     assert predictions.confidences.min() >= 0.5
     assert predictions.confidences.max() <= 1.0
 
 
-def test_regression_learns_a_number(make_model, make_settings, execution, tokenize, number_task):
+def test_regression_learns_a_number(finetune, make_settings, tokenize, number_task):
     tokenized = tokenize(number_task)
-    predictions = finetune(make_model("bert"), tokenized, make_settings(epochs=15, dropout=0.0), 0, execution)
+    predictions = finetune("bert", tokenized, make_settings(epochs=15, dropout=0.0))
     labels = tokenized.splits["validation"].labels
     assert np.corrcoef(predictions["validation"].values, labels)[0, 1] > 0.5
     assert predictions["validation"].confidences is None
 
 
-def test_a_seed_gives_the_same_predictions_again_and_another_seed_others(
-    make_model, make_settings, execution, tokenize, pair_task
-):
+def test_a_seed_gives_the_same_predictions_again_and_another_seed_others(finetune, make_settings, tokenize, pair_task):
     def run(seed):
         torch.manual_seed(torch.seed() % 1000)  # whatever the state before
-        return finetune(make_model("bert"), tokenize(pair_task), make_settings(), seed, execution)["validation"]
+        return finetune("bert", tokenize(pair_task), make_settings(), seed)["validation"]
 
     first = run(0)
     assert np.array_equal(first.confidences, run(0).confidences)
     assert not np.array_equal(first.confidences, run(1).confidences)
 
 
-def test_the_global_generator_and_the_threads_are_left_alone(make_model, make_settings, execution, tokenize, pair_task):
+def test_the_global_generator_and_the_threads_are_left_alone(finetune, make_settings, tokenize, pair_task):
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        finetune(make_model("bert"), tokenize(pair_task), make_settings(), 0, execution)
+        finetune("bert", tokenize(pair_task), make_settings())
         assert torch.equal(torch.get_rng_state(), state)
         assert torch.get_num_threads() == 2
     finally:
@@ -63,14 +71,14 @@ def test_the_global_generator_and_the_threads_are_left_alone(make_model, make_se
 
 
 def test_predictions_are_those_of_the_model_on_each_example_alone(
-    make_model, make_settings, execution, tokenize, pair_task
+    finetune, make_model, make_settings, tokenize, pair_task
 ):
     """With a learning rate of next to nothing the model is the folder's with the seed's head."""
     tokenized = tokenize(pair_task)
     settings = make_settings(learning_rate=1e-12, dropout=0.0, weight_decay=0.0)
-    predictions = finetune(make_model("bert"), tokenized, settings, 5, execution)["validation"]
+    predictions = finetune("bert", tokenized, settings, 5)["validation"]
     torch.manual_seed(5)
-    model = AutoModelForSequenceClassification.from_pretrained(make_model("bert"), num_labels=2).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(make_model("bert").folder, num_labels=2).eval()
     split = tokenized.splits["validation"]
     for example in range(0, len(split), 5):
         row = slice(split.starts[example], split.starts[example + 1])
@@ -82,14 +90,40 @@ def test_predictions_are_those_of_the_model_on_each_example_alone(
         assert predictions.confidences[example] == pytest.approx(logits.softmax(-1).max().item(), abs=1e-5)
 
 
-def test_a_training_that_diverges_says_what_to_lower(make_model, make_settings, execution, tokenize, word_task):
+def test_a_training_that_diverges_says_what_to_lower(finetune, make_settings, tokenize, word_task):
     with pytest.raises(InputError, match=r"'contains_is' diverged in .*: lower finetuning.learning_rate"):
-        finetune(make_model("bert"), tokenize(word_task), make_settings(learning_rate=1e30), 0, execution)
+        finetune("bert", tokenize(word_task), make_settings(learning_rate=1e30))
 
 
 def test_a_task_may_have_settings_of_its_own(make_settings, word_task, pair_task):
     settings = make_settings(task_training={"contains_is": TaskTraining(epochs=7, learning_rate=1.0)})
-    assert TaskSettings.of(word_task, settings) == TaskSettings(7, 8, 1.0)
-    assert TaskSettings.of(pair_task, settings) == TaskSettings(
-        settings.epochs, settings.batch_size, settings.learning_rate
-    )
+    own, shared = TaskSettings.of(word_task, settings, 32), TaskSettings.of(pair_task, settings, 32)
+    assert (own.epochs, own.batch_size, own.learning_rate) == (7, 8, 1.0)
+    assert (shared.epochs, shared.batch_size, shared.learning_rate) == (1, 8, settings.learning_rate)
+
+
+@pytest.mark.parametrize(("width", "published"), [(768, 3e-5), (256, 1.5e-4), (128, 4e-4), (64, 1e-3), (32, 1e-3)])
+def test_a_learning_rate_that_is_not_set_is_the_published_one_of_the_width(make_settings, word_task, width, published):
+    training = TaskSettings.of(word_task, make_settings(learning_rate=None), width)
+    assert training.learning_rate == usual_learning_rate(width) == pytest.approx(published, rel=0.2)
+
+
+def test_random_weights_do_not_depend_on_those_in_the_folder(make_model, make_settings, execution, tokenize, pair_task):
+    training = TaskSettings.of(pair_task, make_settings(learning_rate=1e-12), 32)
+
+    def run(model):
+        return finetuning.finetune(model, tokenize(pair_task), training, 0, execution)["validation"].confidences
+
+    model = make_model("bert")
+    random = run(model.with_random_weights())
+    assert np.array_equal(random, run(model.with_random_weights()))
+    assert not np.array_equal(random, run(model))
+
+
+def test_the_models_own_dropout_is_kept_unless_one_is_set(make_model, tokenize, word_task):
+    model, tokenized = make_model("distilbert"), tokenize(word_task, False)
+    own = AutoConfig.from_pretrained(model.folder)
+    kept = finetuning._configuration(model, tokenized, None)
+    assert (kept.dropout, kept.seq_classif_dropout) == (own.dropout, own.seq_classif_dropout)
+    changed = finetuning._configuration(model, tokenized, 0.3)
+    assert {changed.dropout, changed.attention_dropout, changed.seq_classif_dropout} == {0.3}

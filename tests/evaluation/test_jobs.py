@@ -1,18 +1,23 @@
 import multiprocessing
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ctcd.errors import InputError
-from ctcd.evaluation.jobs import Job, automatic_workers, run_jobs
-from ctcd.evaluation.tokenization import tokenize_task
+from ctcd.evaluation.finetuning import TaskSettings
+from ctcd.evaluation.jobs import Failed, Job, automatic_workers, run_jobs
+from ctcd.evaluation.models import EvaluatedModel
+from ctcd.evaluation.tokenization import Reading, tokenize_task
 
 
 @pytest.fixture(scope="module")
 def make_job(suite, tokenizer, make_model, make_settings, execution):
     def make(task, seed=0, **differences):
-        tokenized = tokenize_task(task, suite.read_all(task), tokenizer, 32, True)
-        return Job(make_model("bert"), tokenized, make_settings(**differences), seed, execution)
+        tokenized = tokenize_task(suite.read(task), Reading(tokenizer, 32, True))
+        training = TaskSettings.of(task, make_settings(**differences), 32)
+        return Job(make_model("bert"), tokenized, training, seed, execution, task.validation_splits)
 
     return make
 
@@ -43,18 +48,15 @@ def test_no_jobs_are_no_results():
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_failing_job_says_which_one_and_why(make_job, word_task, pair_task, tmp_path, workers):
-    jobs = [make_job(word_task), make_job(pair_task, 3)]
-    broken = Job(tmp_path, jobs[1].tokenized, jobs[1].settings, 3, jobs[1].execution)
-    with pytest.raises(RuntimeError, match=rf"{tmp_path}.* on task 'pairs' with seed 3 failed: \w+: "):
-        list(run_jobs([jobs[0], broken], workers))
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_what_the_user_can_put_right_stays_an_input_error(make_job, word_task, pair_task, workers):
-    jobs = [make_job(word_task), make_job(pair_task, 4, learning_rate=1e30)]
-    with pytest.raises(InputError, match=r"lower finetuning.learning_rate.* on task 'pairs' with seed 4"):
-        list(run_jobs(jobs, workers))
+def test_a_failing_job_says_which_one_and_why_and_the_others_go_on(make_job, word_task, pair_task, tmp_path, workers):
+    good = make_job(word_task)
+    broken = replace(make_job(pair_task, 3), model=EvaluatedModel(tmp_path))
+    diverging = make_job(pair_task, 4, learning_rate=1e30)
+    outcomes = {job.seed: outcome for job, outcome in run_jobs([good, broken, diverging], workers)}
+    assert outcomes[0].keys() == {"validation"}
+    assert isinstance(outcomes[3], Failed)
+    assert re.search(rf"{tmp_path}.* on task 'pairs' with seed 3 failed: \w+: ", outcomes[3].reason)
+    assert re.search(r"lower finetuning.learning_rate.* on task 'pairs' with seed 4", outcomes[4].reason)
 
 
 def test_a_killed_worker_is_an_input_error(make_job, pair_task):
@@ -78,6 +80,10 @@ def test_workers_are_gone_after_the_results(make_job, pair_task):
     assert multiprocessing.active_children() == []
 
 
-def test_automatic_is_one_worker_a_core_and_one_for_a_gpu(execution):
-    assert automatic_workers(execution) >= 1
-    assert automatic_workers(execution.model_copy(update={"device": "cuda"})) == 1
+@pytest.mark.parametrize(("cores", "free", "expected"), [(16, 100, 4), (16, 30, 2), (2, 100, 2), (16, 1, 1)])
+def test_automatic_is_one_worker_a_core_and_a_few_on_a_gpu_with_room(execution, monkeypatch, cores, free, expected):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (free << 30, 141 << 30))
+    assert automatic_workers(execution) == cores
+    assert automatic_workers(execution.model_copy(update={"device": "auto"})) == expected

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ctcd.evaluation.metrics import main_values, majority_class_scores, score
+from ctcd.evaluation.metrics import METRICS, main_values, majority_class, score
+from ctcd.evaluation.suite import TaskData
 from ctcd.evaluation.tasks import GLUE
 
 RANDOM = np.random.default_rng(7)
@@ -59,14 +60,41 @@ def test_constant_predictions_score_zero(task):
     assert set(score(GLUE[task], labels, np.zeros(10, labels.dtype)).values()) == {0.0}
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_macro_f1_is_the_mean_of_the_formula_of_every_class(seed):
+    random = np.random.default_rng(seed)
+    labels, predictions = random.integers(0, 6, 300), random.integers(0, 7, 300)
+    per_class = []
+    for each in range(7):
+        tp, fp, fn, _ = counts((labels == each).astype(int), (predictions == each).astype(int))
+        per_class.append(2 * tp / (2 * tp + fp + fn))
+    assert METRICS["macro_f1"](labels, predictions) == pytest.approx(np.mean(per_class), abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_matthews_of_several_classes_is_the_correlation_of_their_indicators(seed):
+    random = np.random.default_rng(seed)
+    labels, predictions = random.integers(0, 3, 300), random.integers(0, 3, 300)
+
+    def covariance(left, right):
+        left, right = np.eye(3)[left], np.eye(3)[right]
+        return ((left - left.mean(0)) * (right - right.mean(0))).sum()
+
+    expected = covariance(labels, predictions) / np.sqrt(
+        covariance(labels, labels) * covariance(predictions, predictions)
+    )
+    assert METRICS["matthews"](labels, predictions) == pytest.approx(expected, abs=1e-12)
+
+
 def test_majority_class_is_the_one_of_the_training_labels():
-    labels = np.array([1, 1, 1, 0])
-    assert majority_class_scores(GLUE["mrpc"], np.array([0, 0, 1]), labels) == {"accuracy": 0.25, "f1": 0.0}
-    assert majority_class_scores(GLUE["mrpc"], np.array([0, 1, 1]), labels) == {
-        "accuracy": 0.75,
-        "f1": pytest.approx(6 / 7),
-    }
-    assert majority_class_scores(GLUE["stsb"], np.array([1.0, 2.0]), np.array([0.0, 5.0, 1.0]))["pearson"] == 0.0
+    def scores(name, train, labels):
+        frames = {"train": pd.DataFrame({"label": train}), "validation": pd.DataFrame({"label": labels})}
+        predictions = majority_class(TaskData(GLUE[name], frames, (0, 1)))["validation"]
+        return score(GLUE[name], np.array(labels), predictions.values)
+
+    assert scores("mrpc", [0, 0, 1], [1, 1, 1, 0]) == {"accuracy": 0.25, "f1": 0.0}
+    assert scores("mrpc", [0, 1, 1], [1, 1, 1, 0]) == {"accuracy": 0.75, "f1": pytest.approx(6 / 7)}
+    assert scores("stsb", [1.0, 2.0], [0.0, 5.0, 1.0])["pearson"] == 0.0
 
 
 def test_the_main_value_is_the_mean_over_metrics_and_splits():

@@ -1,4 +1,6 @@
 import logging
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -6,27 +8,32 @@ import pytest
 
 from ctcd.errors import InputError
 from ctcd.evaluation import jobs
+from ctcd.evaluation.array_store import ArrayStore
 from ctcd.evaluation.metrics import score
-from ctcd.evaluation.scoring import score_majority_class, score_model
-from ctcd.evaluation.suite import Suite
-from ctcd.evaluation.tasks import GLUE
+from ctcd.evaluation.scoring import Stores, score_majority_class, score_model
+from ctcd.evaluation.task_files import FolderSuite
+from ctcd.evaluation.tasks import GLUE, Task
+from ctcd.parameters import TaskTraining
 
 
 @pytest.fixture(scope="module")
-def scored(make_model, suite, word_task, pair_task, number_task, make_settings, execution):
+def scored(make_model, suite, word_task, pair_task, number_task, make_settings, execution, tmp_path_factory):
     tasks = [word_task, pair_task, number_task]
-    return tasks, *score_model(make_model("bert"), suite, tasks, make_settings(seeds=2), execution)
+    folder = tmp_path_factory.mktemp("stores")
+    stores = Stores(ArrayStore(folder / "tokens"), ArrayStore(folder / "results"))
+    result = score_model(make_model("bert"), suite, tasks, make_settings(seeds=2), execution, stores)
+    return tasks, result.scores, result.predictions
 
 
 def test_scores_are_a_long_table_in_the_order_of_the_tasks(scored, suite):
     tasks, scores, _ = scored
-    assert list(scores.columns) == ["task", "split", "seed", "metric", "value", "examples"]
+    assert list(scores.columns) == ["task", "split", "seed", "metric", "value", "examples", "is_partial"]
     assert scores[["task", "seed", "metric"]].to_numpy().tolist() == [
         [task.name, seed, metric] for task in tasks for seed in (0, 1) for metric in task.metrics
     ]
     for task in tasks:
         examples = scores.loc[scores["task"] == task.name, "examples"].unique().tolist()
-        assert examples == [len(suite.read(task, "validation"))]
+        assert examples == [len(suite.read(task).frames["validation"])]
 
 
 def test_scores_follow_from_the_predictions_table(scored):
@@ -45,13 +52,13 @@ def test_labels_of_the_predictions_are_those_of_the_file(scored, suite):
     tasks, _, predictions = scored
     for task in tasks:
         rows = predictions[(predictions["task"] == task.name) & (predictions["seed"] == 0)]
-        assert np.allclose(rows["label"], suite.read(task, "validation")["label"])
+        assert np.allclose(rows["label"], suite.read(task).frames["validation"]["label"])
         assert rows["confidence"].isna().all() == task.regression
 
 
-def test_a_finished_task_is_one_log_line(make_model, suite, pair_task, make_settings, execution, caplog):
+def test_a_finished_task_is_one_log_line(make_model, suite, pair_task, make_settings, execution, stores, caplog):
     with caplog.at_level(logging.INFO, "ctcd"):
-        score_model(make_model("bert"), suite, [pair_task], make_settings(seeds=2), execution)
+        score_model(make_model("bert"), suite, [pair_task], make_settings(seeds=2), execution, stores)
     (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("ctcd.evaluation")]
     assert line.startswith("pairs: accuracy/f1 ")
     assert line.endswith("over 2 seeds")
@@ -59,35 +66,177 @@ def test_a_finished_task_is_one_log_line(make_model, suite, pair_task, make_sett
 
 def test_majority_class_scores_have_the_same_columns(suite, word_task, pair_task):
     scores = score_majority_class(suite, [word_task, pair_task])
-    assert list(scores.columns) == ["task", "split", "seed", "metric", "value", "examples"]
-    labels = suite.read(pair_task, "validation")["label"]
-    majority = suite.read(pair_task, "train")["label"].mode()[0]
+    assert list(scores.columns) == ["task", "split", "seed", "metric", "value", "examples", "is_partial"]
+    labels = suite.read(pair_task).frames["validation"]["label"]
+    majority = suite.read(pair_task).frames["train"]["label"].mode()[0]
     accuracy = scores.loc[(scores["task"] == "pairs") & (scores["metric"] == "accuracy"), "value"].item()
     assert accuracy == pytest.approx((labels == majority).mean())
 
 
-def test_everything_is_checked_before_the_first_fine_tuning(
-    make_model, suite, word_task, make_settings, execution, monkeypatch, tmp_path
+def write(folder, task, split, **columns):
+    (folder / task).mkdir(exist_ok=True)
+    pd.DataFrame(columns).to_parquet(folder / task / f"{split}.parquet")
+
+
+@pytest.fixture
+def half_broken(tmp_path, suite):
+    """The suite with a task beside it whose labels are wrong."""
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    (folder / "contains_is").symlink_to(suite.folder / "contains_is")
+    write(folder, "cola", "train", sentence=["a"], label=[1])
+    write(folder, "cola", "validation", sentence=["a"], label=[7])
+    return FolderSuite(folder)
+
+
+def test_a_task_that_cannot_be_read_is_reported_first_and_the_others_go_on(
+    make_model, half_broken, word_task, make_settings, execution, stores, caplog
 ):
-    monkeypatch.setattr(jobs, "finetune", lambda *_: pytest.fail("fine-tuning has started"))
-    (tmp_path / "contains_is").symlink_to(suite.folder / "contains_is")
-    (tmp_path / "cola").mkdir()
-    pd.DataFrame({"sentence": ["a"], "label": [1]}).to_parquet(tmp_path / "cola" / "train.parquet")
-    pd.DataFrame({"sentence": ["a"], "label": [7]}).to_parquet(tmp_path / "cola" / "validation.parquet")
-    with pytest.raises(InputError, match="the label 7"):
-        score_model(make_model("bert"), Suite(tmp_path), [word_task, GLUE["cola"]], make_settings(), execution)
+    tasks = [word_task, GLUE["cola"]]
+    result = score_model(make_model("bert"), half_broken, tasks, make_settings(), execution, stores)
+    assert result.failures[["task", "seed"]].to_numpy().tolist() == [["cola", -1]]
+    assert "the label 7" in result.failures["reason"].item()
+    assert "the label 7" in caplog.records[0].getMessage()
+    assert set(result.scores["task"]) == {"contains_is"}
+    assert set(score_majority_class(half_broken, tasks)["task"]) == {"contains_is"}
 
 
-def test_a_folder_without_a_model_is_refused(tmp_path, suite, word_task, make_settings, execution):
-    with pytest.raises(InputError, match="is no model folder"):
-        score_model(tmp_path, suite, [word_task], make_settings(), execution)
+def test_a_seed_that_diverges_is_reported_and_the_others_go_on(
+    make_model, suite, word_task, pair_task, make_settings, execution, stores
+):
+    settings = make_settings(task_training={"pairs": TaskTraining(learning_rate=1e30)})
+    result = score_model(make_model("bert"), suite, [word_task, pair_task], settings, execution, stores)
+    assert result.failures[["task", "seed"]].to_numpy().tolist() == [["pairs", 0]]
+    assert set(result.scores["task"]) == {"contains_is"}
+    assert set(result.predictions["task"]) == {"contains_is"}
 
 
-def test_a_length_beyond_the_models_positions_is_refused(make_model, suite, word_task, make_settings, execution):
-    with pytest.raises(InputError, match="maximum_length is 64, but the model reads at most 32"):
-        score_model(make_model("bert"), suite, [word_task], make_settings(maximum_length=64), execution)
+def test_where_nothing_can_be_scored_the_reason_is_raised(
+    make_model, suite, pair_task, make_settings, execution, stores
+):
+    settings = make_settings(learning_rate=1e30)
+    with pytest.raises(InputError, match="diverged"):
+        score_model(make_model("bert"), suite, [pair_task], settings, execution, stores)
+    with pytest.raises(InputError, match="data_root"):
+        score_model(make_model("bert"), FolderSuite(suite.folder / "x"), [pair_task], settings, execution, stores)
 
 
-def test_no_task_is_refused(make_model, suite, make_settings, execution):
+def test_finished_fine_tunings_are_not_run_again(
+    make_model, suite, word_task, pair_task, make_settings, execution, stores, monkeypatch
+):
+    model, tasks = make_model("bert"), [word_task, pair_task]
+    first = score_model(model, suite, [pair_task], make_settings(seeds=2), execution, stores)
+    trained = []
+    finetune = jobs.finetune
+    monkeypatch.setattr(jobs, "finetune", lambda *arguments: trained.append(arguments[1]) or finetune(*arguments))
+    both = score_model(model, suite, tasks, make_settings(seeds=2), execution, stores)
+    assert [tokenized.task.name for tokenized in trained] == ["contains_is"] * 2
+    of_pairs = both.predictions[both.predictions["task"] == "pairs"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(of_pairs, first.predictions)
+    anew = execution.model_copy(update={"resume": "never"})
+    score_model(model, suite, [pair_task], make_settings(seeds=2), anew, stores)
+    assert len(trained) == 4
+
+
+def test_what_was_finished_before_a_kill_is_kept(
+    make_model, suite, pair_task, word_task, make_settings, execution, stores, monkeypatch
+):
+    finetune, trained = jobs.finetune, []
+
+    def killed_at_the_third(*arguments):
+        trained.append(arguments)
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        return finetune(*arguments)
+
+    monkeypatch.setattr(jobs, "finetune", killed_at_the_third)
+    tasks, settings = [word_task, pair_task], make_settings(seeds=2)
+    with pytest.raises(KeyboardInterrupt):
+        score_model(make_model("bert"), suite, tasks, settings, execution, stores)
+    assert len(list(stores.results.folder.iterdir())) == 2
+    result = score_model(make_model("bert"), suite, tasks, settings, execution, stores)
+    assert len(trained) == 3 + 2
+    assert len(result.scores) == 2 * (1 + 2)
+
+
+def test_two_tasks_on_the_same_data_are_both_scored(
+    make_model, suite, word_task, make_settings, execution, stores, tmp_path
+):
+    for name in ("one", "two"):
+        shutil.copytree(suite.folder / "contains_is", tmp_path / name)
+    tasks = [replace(word_task, name="one"), replace(word_task, name="two", metrics=("macro_f1",))]
+    result = score_model(make_model("bert"), FolderSuite(tmp_path), tasks, make_settings(), execution, stores)
+    assert result.scores["task"].tolist() == ["one", "two"]
+
+
+@pytest.mark.parametrize("change", ["settings", "weights", "labels"])
+def test_what_was_computed_from_something_else_is_not_taken(
+    make_model, suite, pair_task, make_settings, execution, stores, tmp_path, change
+):
+    model, folder = make_model("bert"), suite.folder
+    score_model(model, suite, [pair_task], make_settings(), execution, stores)
+    settings = make_settings(learning_rate=1e-3) if change == "settings" else make_settings()
+    if change == "weights":
+        model = model.with_random_weights()
+    if change == "labels":
+        folder = tmp_path / "tasks"
+        shutil.copytree(suite.folder / "pairs", folder / "pairs")
+        train = pd.read_parquet(folder / "pairs" / "train.parquet")
+        train.assign(label=1 - train["label"]).to_parquet(folder / "pairs" / "train.parquet")
+    score_model(model, FolderSuite(folder), [pair_task], settings, execution, stores)
+    assert len(list(stores.results.folder.iterdir())) == 2
+
+
+def test_test_splits_are_predicted_by_the_first_seed(
+    make_model, suite, pair_task, make_settings, execution, stores, tmp_path
+):
+    folder = tmp_path / "tasks"
+    shutil.copytree(suite.folder / "pairs", folder / "pairs")
+    write(folder, "pairs", "test", sentence1=["a", "b"], sentence2=["c", "d"], label=[-1, -1])
+    write(folder, "other", "test", sentence1=["a"], sentence2=["c"], label=[-1])
+    task = replace(pair_task, test_splits=("test",))
+    other = Task("other", task.text_columns, ("accuracy",), 2, False, (), ("test",), learned_from="pairs")
+    result = score_model(
+        make_model("bert"), FolderSuite(folder), [task, other], make_settings(seeds=2), execution, stores
+    )
+    assert set(result.scores["task"]) == {"pairs"}
+    rows = result.test_predictions
+    assert rows[["task", "split", "seed", "example"]].to_numpy().tolist() == [
+        ["pairs", "test", 0, 0],
+        ["pairs", "test", 0, 1],
+        ["other", "test", 0, 0],
+    ]
+    assert rows["prediction"].isin([0, 1]).all()
+    without = make_settings(submission=False)
+    assert score_model(
+        make_model("bert"), FolderSuite(folder), [task], without, execution, stores
+    ).test_predictions.empty
+
+
+def test_labels_with_gaps_come_back_as_they_stand_in_the_files(
+    make_model, suite, word_task, make_settings, execution, stores, tmp_path
+):
+    for split, frame in suite.read(word_task).frames.items():
+        write(tmp_path, "own", split, text=frame["sentence"], label=frame["label"] * 5 + 2)
+    task = Task("own", ("text",), ("accuracy", "macro_f1"))
+    result = score_model(make_model("bert"), FolderSuite(tmp_path), [task], make_settings(), execution, stores)
+    assert set(result.predictions["label"]) == {2.0, 7.0}
+    assert set(result.predictions["prediction"]) <= {2.0, 7.0}
+    accuracy = result.scores.loc[result.scores["metric"] == "accuracy", "value"].item()
+    assert accuracy == (result.predictions["label"] == result.predictions["prediction"]).mean()
+
+
+def test_a_partial_task_is_marked_in_the_scores(
+    make_model, suite, word_task, make_settings, execution, stores, tmp_path
+):
+    (tmp_path / "contains_is").mkdir()
+    for source, target in (("train", "train_partial"), ("validation", "validation")):
+        shutil.copy(suite.folder / f"contains_is/{source}.parquet", tmp_path / f"contains_is/{target}.parquet")
+    result = score_model(make_model("bert"), FolderSuite(tmp_path), [word_task], make_settings(), execution, stores)
+    assert result.scores["is_partial"].all()
+    assert score_majority_class(FolderSuite(tmp_path), [word_task])["is_partial"].all()
+
+
+def test_no_task_is_refused(make_model, suite, make_settings, execution, stores):
     with pytest.raises(InputError, match="no task to score"):
-        score_model(make_model("bert"), suite, [], make_settings(), execution)
+        score_model(make_model("bert"), suite, [], make_settings(), execution, stores)

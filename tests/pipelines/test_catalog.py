@@ -19,8 +19,9 @@ def context(request: pytest.FixtureRequest):
         yield session.load_context()
 
 
-def test_every_dataset_is_declared_and_has_a_layer(context) -> None:
-    for name in pipelines["ctcd"].datasets():
+@pytest.mark.parametrize("pipeline", ["ctcd", "evaluation"])
+def test_every_dataset_is_declared_and_has_a_layer(context, pipeline: str) -> None:
+    for name in pipelines[pipeline].datasets():
         if name.startswith("params:") or name == "parameters":
             continue
         dataset = context.catalog.get(name)
@@ -28,8 +29,9 @@ def test_every_dataset_is_declared_and_has_a_layer(context) -> None:
         assert dataset.metadata["kedro-viz"]["layer"], name
 
 
-def test_everything_a_run_makes_is_versioned(context) -> None:
-    for name in pipelines["ctcd"].all_outputs():
+@pytest.mark.parametrize("pipeline", ["ctcd", "evaluation"])
+def test_everything_a_run_makes_is_versioned(context, pipeline: str) -> None:
+    for name in pipelines[pipeline].all_outputs():
         assert context.catalog.get(name)._version is not None, name
 
 

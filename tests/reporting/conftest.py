@@ -17,11 +17,11 @@ def make_scores() -> MakeScores:
     ) -> pd.DataFrame:
         def table(tasks: Mapping[str, Sequence[float]]) -> pd.DataFrame:
             rows = [
-                (task, "validation", seed, "accuracy", value / 100, 400)
+                (task, "validation", seed, "accuracy", value / 100, 400, False)
                 for task, values in tasks.items()
                 for seed, value in enumerate(values)
             ]
-            return pd.DataFrame(rows, columns=["task", "split", "seed", "metric", "value", "examples"])
+            return pd.DataFrame(rows, columns=["task", "split", "seed", "metric", "value", "examples", "is_partial"])
 
         floor = None if majority is None else table({task: [value] for task, value in majority.items()})
         return collect_scores([table(tasks) for tasks in points.values()], list(points), floor)

@@ -81,10 +81,15 @@ def render(
     provenance: dict[str, Any] = PROVENANCE,
     title: str = "A study",
 ) -> str:
+    bootstrap = pd.DataFrame(
+        [("mean over tasks", "ctcd student", "standalone teacher", -4.5, -8.75, -0.25)],
+        columns=["task", "model", "reference", "difference", "low", "high"],
+    )
     comparison, losses = compare(scores, 0.95), heldout_losses(history, 6.5, {"ctcd student": 4_930_000})
     return render_report(
         scores=scores,
         comparison=comparison,
+        bootstrap=bootstrap,
         losses=losses,
         verdicts=verdicts(comparison, losses),
         differences_figure=score_differences(comparison),
@@ -210,3 +215,16 @@ def test_reader_is_told_the_error_of_a_finite_task(
     # The standard error of an accuracy of one half is 50 points over the root of the number of examples.
     text = words(render(study_scores.assign(examples=examples), study_history))
     assert f"up to {50 / examples**0.5:.1f} points on the smallest task" in text
+
+
+def test_the_interval_over_examples_and_seeds_stands_beside_the_one_over_seeds(
+    study_scores: pd.DataFrame, study_history: pd.DataFrame
+) -> None:
+    assert "−8.75 to −0.25" in words(render(study_scores, study_history))
+
+
+def test_partial_tasks_and_both_means_are_in_the_table_of_tasks(make_scores: Make, study_history: pd.DataFrame) -> None:
+    scores = make_scores({("ctcd", "student"): {"qqp": [60, 61], "wnli": [50, 51], "rte": [52, 53]}})
+    page = words(render(scores.assign(is_partial=scores["task"] == "qqp"), study_history))
+    assert page.count("a part of the published data") == 1
+    assert "mean over tasks mean without wnli" in page

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ctcd.reporting.statistics import MEAN_OVER_TASKS, compare, differences, outcome
+from ctcd.reporting.statistics import MEAN_OVER_TASKS, MEAN_WITHOUT_WNLI, compare, differences, outcome
 from ctcd.reporting.tables import collect_scores
 
 Make = Callable[..., pd.DataFrame]
@@ -87,7 +87,7 @@ def test_a_task_is_the_mean_of_its_metrics_averaged_over_its_splits() -> None:
             ("pairs", "mismatched", 0, "accuracy", 0.5, 10),
         ],
         columns=["task", "split", "seed", "metric", "value", "examples"],
-    )
+    ).assign(is_partial=False)
     found = row(compare(collect_scores([table], [STUDENT]), 0.95), "pairs", "ctcd student")
     assert found["mean"] == pytest.approx(100 * ((0.8 + 0.6) / 2 + 0.5) / 2)
 
@@ -95,6 +95,7 @@ def test_a_task_is_the_mean_of_its_metrics_averaged_over_its_splits() -> None:
 def test_an_undefined_metric_makes_its_seed_missing() -> None:
     rows = [("topic", "validation", seed, metric, 0.5, 10) for seed in range(3) for metric in ("pearson", "spearman")]
     table = pd.DataFrame(rows, columns=["task", "split", "seed", "metric", "value", "examples"])
+    table["is_partial"] = False
     table.loc[0, "value"] = np.nan
     assert row(compare(collect_scores([table], [STUDENT]), 0.95), "topic", "ctcd student")["seeds"] == 2
 
@@ -163,3 +164,22 @@ def test_scores_read_from_a_csv_file_compare_the_same(study_scores: pd.DataFrame
 )
 def test_outcome_follows_the_side_of_zero(low: float, high: float, expected: str) -> None:
     assert outcome(low, high) == expected
+
+
+def test_the_mean_is_also_given_without_wnli(make_scores):
+    points = {("ctcd", "student"): {"rte": [60, 62], "wnli": [50, 50], "cola": [20, 22]}}
+    comparison = compare(make_scores(points), 0.95).set_index("task")["mean"]
+    assert list(comparison.index) == ["rte", "wnli", "cola", MEAN_OVER_TASKS, MEAN_WITHOUT_WNLI]
+    assert comparison[MEAN_OVER_TASKS] == pytest.approx((61 + 50 + 21) / 3)
+    assert comparison[MEAN_WITHOUT_WNLI] == pytest.approx((61 + 21) / 2)
+
+
+def test_a_mean_over_a_partial_task_is_partial_too(make_scores):
+    scores = make_scores({("ctcd", "student"): {"rte": [60, 62], "qqp": [50, 50]}})
+    comparison = compare(scores.assign(is_partial=scores["task"] == "qqp"), 0.95).set_index("task")["is_partial"]
+    assert comparison.to_dict() == {"rte": False, "qqp": True, MEAN_OVER_TASKS: True}
+
+
+def test_a_model_without_a_role_is_compared_with_the_untrained_one(make_scores):
+    scores = make_scores({("untrained", ""): {"rte": [50, 51]}, ("own", ""): {"rte": [60, 62]}})
+    assert "own - untrained" in set(compare(scores, 0.95)["quantity"])

@@ -6,6 +6,7 @@ import pytest
 from ctcd.reporting.tables import (
     SCORE_COLUMNS,
     collect_histories,
+    confusions,
     heldout_losses,
     model_name,
     model_names,
@@ -58,3 +59,18 @@ def test_heldout_losses_of_no_measurements_are_an_empty_table(study_history: pd.
     losses = heldout_losses(study_history[study_history["metric"] == "hard_loss"], 6.5)
     assert losses.empty
     assert "below_unigram" in losses.columns
+
+
+def test_confusions_count_every_pair_of_label_and_prediction_over_all_seeds() -> None:
+    rows = [
+        ("rte", "validation", 0, 1.0, 1.0, 0.9),
+        ("rte", "validation", 0, 1.0, 0.0, 0.9),
+        ("rte", "validation", 1, 1.0, 1.0, 0.9),
+        ("stsb", "validation", 0, 2.5, 3.1, float("nan")),
+    ]
+    table = pd.DataFrame(rows, columns=["task", "split", "seed", "label", "prediction", "confidence"])
+    found = confusions({("ctcd", "student"): table})
+    assert found.to_numpy().tolist() == [
+        ["ctcd", "student", "rte", "validation", 1, 0, 1],
+        ["ctcd", "student", "rte", "validation", 1, 1, 2],
+    ]

@@ -4,7 +4,7 @@ import pandas as pd
 
 from ctcd.reporting.statistics import compare
 from ctcd.reporting.tables import heldout_losses
-from ctcd.reporting.terminal import comparison_text
+from ctcd.reporting.terminal import comparison_text, scores_text
 
 Make = Callable[..., pd.DataFrame]
 
@@ -56,3 +56,11 @@ def test_one_seed_says_that_there_is_no_interval(make_scores: Make) -> None:
     assert "±" not in text
     assert "ctcd student - standalone teacher  -1.00  –  undecided" in text
     assert "Held-out" not in text
+
+
+def test_a_task_on_a_part_of_its_data_is_marked(make_scores: Make) -> None:
+    scores = make_scores({("own", ""): {"qqp": [60, 61], "rte": [52, 53]}})
+    text = scores_text(compare(scores.assign(is_partial=scores["task"] == "qqp"), 0.95))
+    assert "qqp*" in text
+    assert "rte*" not in text
+    assert text.endswith("* on a part of the published data")

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from kedro.io.core import VersionNotFoundError
+
 from ctcd.datasets.folder_dataset import FolderDataset
 
 
 class SuiteDataset(FolderDataset):
-    """A folder of tasks, `<task>/<split>.parquet`.
+    """A folder of tasks, `<task>/<split>.parquet`, or a data set of the hub with a configuration for each task.
 
     Loads to `ctcd.evaluation.suite.Suite`, which reads a task only when it is asked for; so a folder that is not there
     hurts nobody who does not use it. What is saved is a dictionary task -> split -> pandas table:
@@ -20,7 +22,7 @@ class SuiteDataset(FolderDataset):
 
     glue:
       type: ctcd.datasets.suite_dataset.SuiteDataset
-      filepath: ${runtime_params:data_root, data/01_raw}/glue
+      filepath: hub:nyu-mll/glue
     ```
     """
 
@@ -34,7 +36,13 @@ class SuiteDataset(FolderDataset):
                 frame.to_parquet(folder / task / f"{split}.parquet", index=False)
 
     def load(self) -> Any:
-        """Point a suite at the folder; nothing is read yet."""
-        from ctcd.evaluation.suite import Suite
+        """Point a suite at the folder or data set; nothing is read yet."""
+        from ctcd.evaluation.task_files import FolderSuite
+        from ctcd.evaluation.task_hub import HUB, HubSuite
 
-        return Suite(Path(self._get_load_path()))
+        if (source := str(self._filepath)).startswith(HUB):
+            return HubSuite(source.removeprefix(HUB))
+        try:
+            return FolderSuite(Path(self._get_load_path()))
+        except VersionNotFoundError:
+            return FolderSuite(Path(source))

@@ -1,10 +1,9 @@
 """Fine-tuning of one encoder on one task with one seed, and its predictions."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from ctcd.errors import InputError
 from ctcd.evaluation.buckets import Batch, DeviceSplit, evaluation_batches, training_batches
+from ctcd.evaluation.models import EvaluatedModel
 from ctcd.evaluation.tasks import Task
 from ctcd.evaluation.tokenization import TokenizedTask
 from ctcd.parameters import ExecutionParameters, FinetuningParameters
@@ -41,103 +41,124 @@ class Predictions:
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """Fine-tuning settings of one task, its own where it has them and else the suite's."""
+    """How one task is learned: its own settings where it has them and else the suite's.
+
+    A `dropout` of None leaves the model's own.
+    """
 
     epochs: int
     batch_size: int
     learning_rate: float
+    warmup_share: float
+    weight_decay: float
+    dropout: float | None
 
     @classmethod
-    def of(cls, task: Task, settings: FinetuningParameters) -> "TaskSettings":
-        """Look a task up in `finetuning.task_training`."""
+    def of(cls, task: Task, settings: FinetuningParameters, width: int) -> "TaskSettings":
+        """Look a task up in `finetuning.task_training`; a learning rate that is not set follows from the width."""
         own = settings.task_training.get(task.name)
         return cls(
             epochs=(own and own.epochs) or settings.epochs,
             batch_size=(own and own.batch_size) or settings.batch_size,
-            learning_rate=(own and own.learning_rate) or settings.learning_rate,
+            learning_rate=(own and own.learning_rate) or settings.learning_rate or usual_learning_rate(width),
+            warmup_share=settings.warmup_share,
+            weight_decay=settings.weight_decay,
+            dropout=settings.dropout,
         )
 
 
+def usual_learning_rate(width: int) -> float:
+    """What published encoders of a width are fine-tuned with: 3e-5 at 768, 1.6e-4 at 256, 4e-4 at 128, 1e-3 at most."""
+    return min(1e-3, 3e-5 * (768 / width) ** 1.5)
+
+
 def finetune(
-    folder: Path,
+    model: EvaluatedModel,
     tokenized: TokenizedTask,
-    settings: FinetuningParameters,
+    training: TaskSettings,
     seed: int,
     execution: ExecutionParameters,
+    predicted: Sequence[str] | None = None,
 ) -> dict[str, Predictions]:
-    """Fine-tune a model and predict all validation splits with its last epoch's weights.
+    """Fine-tune a model and predict with its last epoch's weights.
 
     On a CPU it uses one thread, so that the result does not depend on how many jobs run beside it.
 
     Args:
-        folder: a Hugging Face model folder of any encoder family.
+        model: any encoder family.
         tokenized: the task.
-        settings: how long and how fast to learn.
+        training: how long and how fast to learn.
         seed: of the new head, the order of examples and the dropout.
         execution: device and precision.
+        predicted: splits to predict; the validation splits unless given.
 
     Raises:
         InputError: if the training diverges.
     """
-    configuration = _configuration(folder, tokenized.outputs, settings.dropout)
+    configuration = _configuration(model, tokenized, training.dropout)
     hardware = choose_hardware(execution, configuration.hidden_size)
+    predicted = tokenized.task.validation_splits if predicted is None else predicted
     with _seeded(seed, hardware.device):
-        model = _load(folder, configuration).to(hardware.device)
+        network = _load(model, configuration).to(hardware.device)
         splits = {
-            name: DeviceSplit.of(split, tokenized.padding_id, hardware.device)
-            for name, split in tokenized.splits.items()
+            name: DeviceSplit.of(tokenized.splits[name], tokenized.padding_id, hardware.device)
+            for name in ("train", *predicted)
         }
-        _train(model, tokenized, splits["train"], settings, seed, hardware)
-        return {
-            name: _predict(model, tokenized, name, splits[name], hardware) for name in tokenized.task.validation_splits
-        }
+        _train(network, tokenized, splits["train"], training, seed, hardware)
+        return {name: _predict(network, tokenized, name, splits[name], hardware) for name in predicted}
 
 
-def _configuration(folder: Path, outputs: int, dropout: float) -> PretrainedConfig:
-    """Read the folder's configuration, with a head for `outputs` and one dropout rate under all its names."""
-    configuration = AutoConfig.from_pretrained(folder, num_labels=outputs)
+def _configuration(model: EvaluatedModel, tokenized: TokenizedTask, dropout: float | None) -> PretrainedConfig:
+    """Read the configuration, with a head for the task and one dropout rate under all its names."""
+    configuration = AutoConfig.from_pretrained(model.folder, num_labels=tokenized.outputs)
+    if configuration.pad_token_id is None:
+        configuration.pad_token_id = tokenized.padding_id
     for name, value in configuration.to_dict().items():
-        if "dropout" in name and (value is None or isinstance(value, float)):
+        is_rate = "dropout" in name or name.endswith("pdrop")
+        if dropout is not None and is_rate and (value is None or isinstance(value, float)):
             setattr(configuration, name, dropout)
     return configuration
 
 
-def _load(folder: Path, configuration: PretrainedConfig) -> PreTrainedModel:
+def _load(model: EvaluatedModel, configuration: PretrainedConfig) -> PreTrainedModel:
     with _quiet_transformers():
-        return AutoModelForSequenceClassification.from_pretrained(folder, config=configuration, dtype=torch.float32)
+        if model.has_random_weights:
+            return AutoModelForSequenceClassification.from_config(configuration, dtype=torch.float32)
+        return AutoModelForSequenceClassification.from_pretrained(
+            model.folder, config=configuration, dtype=torch.float32
+        )
 
 
 def _train(
-    model: PreTrainedModel,
+    network: PreTrainedModel,
     tokenized: TokenizedTask,
     split: DeviceSplit,
-    settings: FinetuningParameters,
+    training: TaskSettings,
     seed: int,
     hardware: Hardware,
 ) -> None:
     """All epochs. Losses stay on the device; they are looked at once an epoch."""
-    own = TaskSettings.of(tokenized.task, settings)
-    weights = list(model.parameters())
+    weights = list(network.parameters())
     optimiser = torch.optim.AdamW(
         [
-            {"params": [weight for weight in weights if weight.ndim >= 2], "weight_decay": settings.weight_decay},
+            {"params": [weight for weight in weights if weight.ndim >= 2], "weight_decay": training.weight_decay},
             {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},
         ],
-        lr=own.learning_rate,
+        lr=training.learning_rate,
         fused=True,
     )
     lengths = tokenized.splits["train"].lengths
-    steps = own.epochs * math.ceil(len(lengths) / own.batch_size)
+    steps = training.epochs * math.ceil(len(lengths) / training.batch_size)
     step = 0
-    model.train()
-    for epoch in range(own.epochs):
+    network.train()
+    for epoch in range(training.epochs):
         total = torch.zeros((), device=hardware.device)
-        for batch in training_batches(lengths, tokenized.maximum_length, own.batch_size, seed, epoch):
+        for batch in training_batches(lengths, tokenized.maximum_length, training.batch_size, seed, epoch):
             for group in optimiser.param_groups:
-                group["lr"] = own.learning_rate * learning_rate_factor(step, steps, settings.warmup_share)
+                group["lr"] = training.learning_rate * learning_rate_factor(step, steps, training.warmup_share)
             inputs, labels = split.inputs(batch)
             with hardware.autocast():
-                logits = model(**inputs).logits
+                logits = network(**inputs).logits
             loss = _loss(logits.float(), labels, tokenized.task)
             optimiser.zero_grad()
             loss.backward()

@@ -6,73 +6,85 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import types
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from ctcd.errors import InputError
 from ctcd.evaluation.finetuning import Predictions, TaskSettings, finetune
+from ctcd.evaluation.models import EvaluatedModel
 from ctcd.evaluation.tokenization import TokenizedTask
-from ctcd.parameters import ExecutionParameters, FinetuningParameters
+from ctcd.parameters import ExecutionParameters
 
+# Jobs side by side on a GPU hide each other's launches; room that one of a base-size encoder cannot outgrow.
+MOST_ON_A_GPU = 4
+BYTES_ON_A_GPU = 12 << 30
 # Imported once, in the server that workers are forked from.
 PRELOADED = ("torch", "transformers.modeling_utils", "ctcd.evaluation.finetuning")
+
+
+Finished = dict[str, Predictions]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A job that came to nothing, and why, in one sentence."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
 class Job:
     """One fine-tuning; the arguments of `finetune`."""
 
-    folder: Path
+    model: EvaluatedModel
     tokenized: TokenizedTask
-    settings: FinetuningParameters
+    training: TaskSettings
     seed: int
     execution: ExecutionParameters
+    predicted: tuple[str, ...]
 
     @property
     def work(self) -> int:
         """Tokens to be learned from."""
-        return (
-            len(self.tokenized.splits["train"].token_ids) * TaskSettings.of(self.tokenized.task, self.settings).epochs
-        )
+        return len(self.tokenized.splits["train"].token_ids) * self.training.epochs
 
     def __str__(self) -> str:
         """Name the job in messages."""
-        return f"the model in '{self.folder}' on task '{self.tokenized.task.name}' with seed {self.seed}"
+        return f"the model in '{self.model.folder}' on task '{self.tokenized.task.name}' with seed {self.seed}"
 
-    def run(self) -> dict[str, Predictions]:
-        """Fine-tune.
-
-        Raises:
-            InputError: if the user can put it right.
-            RuntimeError: names the job, for anything else.
-        """
+    def run(self) -> Finished | Failed:
+        """Fine-tune."""
         try:
-            return finetune(self.folder, self.tokenized, self.settings, self.seed, self.execution)
+            return finetune(self.model, self.tokenized, self.training, self.seed, self.execution, self.predicted)
         except InputError as error:
-            raise InputError(f"{error} (Fine-tuning {self}.)") from error
-        except torch.OutOfMemoryError as error:
-            raise InputError(f"No GPU memory is left to fine-tune {self}: lower finetuning.batch_size.") from error
+            return Failed(f"{error} (Fine-tuning {self}.)")
+        except torch.OutOfMemoryError:
+            return Failed(
+                f"No GPU memory is left to fine-tune {self}: lower execution.workers or finetuning.batch_size."
+            )
         except Exception as error:
-            raise RuntimeError(f"Fine-tuning {self} failed: {type(error).__name__}: {error}") from error
+            where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip().partition("\n")[0]
+            return Failed(f"Fine-tuning {self} failed: {type(error).__name__}: {error} ({where})")
 
 
-def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, dict[str, Predictions]]]:
+def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Finished | Failed]]:
     """Run independent jobs; each is given back when it is done, with the same result in any number of workers.
+
+    One that fails is given back with the reason; the others go on.
 
     Args:
         jobs: in any order; long ones are started first.
-        workers: processes; 0 for one on each usable core (on a GPU: this process alone), 1 for this process.
+        workers: processes; 0 for what suits the machine, 1 for this process.
 
     Raises:
-        InputError: from a job, or if the machine kills a worker.
-        RuntimeError: if a job fails otherwise. The other jobs are given up.
+        InputError: if the machine kills a worker. The other jobs are given up.
     """
     ordered = sorted(jobs, key=lambda job: -job.work)
     workers = min(len(jobs), workers or automatic_workers(jobs[0].execution)) if jobs else 1
@@ -104,10 +116,12 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, dict[str,
 
 
 def automatic_workers(execution: ExecutionParameters) -> int:
-    """Count the processes that use a machine well: one a core, or one in all where a GPU does the work."""
-    if execution.device == "cuda" or (execution.device == "auto" and torch.cuda.is_available()):
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Count the processes that use a machine well: one a core; where a GPU does the work, a few if it has room."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if execution.device == "cpu" or not torch.cuda.is_available():
+        return cores
+    free, _ = torch.cuda.mem_get_info()
+    return max(1, min(MOST_ON_A_GPU, cores, free // BYTES_ON_A_GPU))
 
 
 def _start_worker() -> None:

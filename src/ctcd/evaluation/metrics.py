@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
+from ctcd.evaluation.finetuning import Predictions
+from ctcd.evaluation.suite import LABEL, TaskData
 from ctcd.evaluation.tasks import Task
 
 Values = NDArray[np.generic]
@@ -28,6 +30,11 @@ def f1(labels: Values, predictions: Values) -> float:
     return float(f1_score(labels, predictions, pos_label=1, average="binary", zero_division=0))
 
 
+def macro_f1(labels: Values, predictions: Values) -> float:
+    """Mean of the F1 of every class that occurs among labels or predictions."""
+    return float(f1_score(labels, predictions, average="macro", zero_division=0))
+
+
 def pearson(labels: Values, predictions: Values) -> float:
     """Linear correlation; 0 if either side is constant."""
     return 0.0 if _is_constant(labels, predictions) else float(stats.pearsonr(labels, predictions)[0])
@@ -42,6 +49,7 @@ METRICS: Mapping[str, Callable[[Values, Values], float]] = {
     "matthews": matthews,
     "accuracy": accuracy,
     "f1": f1,
+    "macro_f1": macro_f1,
     "pearson": pearson,
     "spearman": spearman,
 }
@@ -58,14 +66,17 @@ def score(task: Task, labels: Values, predictions: Values) -> dict[str, float]:
     return {name: METRICS[name](labels, predictions) for name in task.metrics}
 
 
-def majority_class_scores(task: Task, train_labels: Values, labels: Values) -> dict[str, float]:
-    """Metrics of always saying the most frequent training class (regression: the training mean)."""
-    if task.regression:
-        constant = np.mean(train_labels.astype(float))
+def majority_class(data: TaskData) -> dict[str, Predictions]:
+    """Predict all validation splits by the most frequent training class (regression: by the training mean)."""
+    train = data.frames["train"][LABEL].to_numpy()
+    if data.task.regression:
+        constant = np.mean(train)
     else:
-        classes, counts = np.unique(train_labels, return_counts=True)
+        classes, counts = np.unique(train, return_counts=True)
         constant = classes[counts.argmax()]
-    return score(task, labels, np.full(len(labels), constant))
+    return {
+        split: Predictions(np.full(len(data.frames[split]), constant), None) for split in data.task.validation_splits
+    }
 
 
 def main_values(scores: pd.DataFrame) -> pd.DataFrame:

@@ -1,152 +1,206 @@
-"""From a model folder to its scores on a suite: the entry for pipelines."""
+"""From a model to its scores on a suite: the entry for pipelines."""
 
 import logging
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-import numpy as np
 import pandas as pd
-from transformers import AutoConfig, AutoTokenizer
 
 from ctcd.errors import InputError
-from ctcd.evaluation.finetuning import Predictions
-from ctcd.evaluation.jobs import Job, run_jobs
-from ctcd.evaluation.metrics import main_values, majority_class_scores, score
-from ctcd.evaluation.suite import LABEL, Suite
+from ctcd.evaluation.array_store import ArrayStore
+from ctcd.evaluation.durable import run_durably
+from ctcd.evaluation.finetuning import TaskSettings
+from ctcd.evaluation.jobs import Failed, Finished, Job
+from ctcd.evaluation.metrics import main_values, majority_class
+from ctcd.evaluation.models import EvaluatedModel
+from ctcd.evaluation.search import search_settings
+from ctcd.evaluation.suite import Suite, TaskData
+from ctcd.evaluation.tables import (
+    FAILURE_COLUMNS,
+    PREDICTION_COLUMNS,
+    SCORE_COLUMNS,
+    TEST_COLUMNS,
+    joined,
+    prediction_rows,
+    score_rows,
+    test_rows,
+)
 from ctcd.evaluation.tasks import Task
-from ctcd.evaluation.tokenization import check_fit, tokenize_task, uses_token_types
+from ctcd.evaluation.tokenization import Reading, TokenizedTask, tokenize_task
 from ctcd.parameters import ExecutionParameters, FinetuningParameters
 
 logger = logging.getLogger(__name__)
 
-Frames = dict[str, dict[str, pd.DataFrame]]
+ALL_SEEDS = -1
+Failure = tuple[str, int, str]  # task, seed, reason
+Results = dict[str, dict[int, Finished]]
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What outlives a run.
+
+    Attributes:
+        tokens: tokenized tasks.
+        results: predictions of finished fine-tunings.
+    """
+
+    tokens: ArrayStore
+    results: ArrayStore
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """What fine-tuning a model on a suite gives, as long tables.
+
+    Attributes:
+        scores: task, split, seed, metric, value, examples, is_partial (whether the task's data are only a part).
+        predictions: task, split, seed, example, label, prediction (both as in the task's files, or numbered in
+            alphabetical order where they are text there), confidence (probability of the predicted class; NaN for
+            regression).
+        test_predictions: the same for splits with hidden labels, by the models of the first seed, without label.
+        search: as `search_settings` makes it.
+        failures: task, seed (-1: all), reason. Their tasks or seeds are missing from the other tables.
+    """
+
+    scores: pd.DataFrame
+    predictions: pd.DataFrame
+    test_predictions: pd.DataFrame
+    search: pd.DataFrame
+    failures: pd.DataFrame
 
 
 def score_model(
-    folder: Path,
+    model: EvaluatedModel,
     suite: Suite,
     tasks: Sequence[Task],
     settings: FinetuningParameters,
     execution: ExecutionParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    stores: Stores,
+) -> ModelScores:
     """Fine-tune a model on every task with every seed and score its predictions.
 
-    Everything that can be wrong with the tasks' files is checked before the first fine-tuning.
-
-    Args:
-        folder: Hugging Face model folder with its tokenizer.
-        suite: where the tasks lie.
-        tasks: which ones.
-        settings: seeds, epochs and so on.
-        execution: device, precision, workers.
-
-    Returns:
-        scores: columns task, split, seed, metric, value, examples.
-        predictions: columns task, split, seed, example, label, prediction (both a class or a number, float64) and
-            confidence (probability of the predicted class; NaN for regression).
+    The model and all tasks' files are checked before the first fine-tuning. A task that cannot be read or learned is
+    reported, and the others go on.
 
     Raises:
-        InputError: for what the user can put right.
+        InputError: if the model cannot be used, or nothing at all can be scored.
     """
-    frames = read_tasks(suite, tasks)
-    jobs = _jobs(folder, frames, tasks, settings, execution)
-    results: dict[str, dict[int, dict[str, Predictions]]] = {task.name: {} for task in tasks}
-    scores: dict[str, pd.DataFrame] = {}
-    for job, predictions in run_jobs(jobs, execution.workers):
-        task = job.tokenized.task
-        results[task.name][job.seed] = predictions
-        if len(results[task.name]) == settings.seeds:
-            scores[task.name] = _scores(task, frames[task.name], results[task.name])
-            _log(task, scores[task.name])
-    return (
-        pd.concat([scores[task.name] for task in tasks], ignore_index=True),
-        pd.concat([_predictions(task, frames[task.name], results[task.name]) for task in tasks], ignore_index=True),
+    configuration = model.configuration()
+    reading = Reading.of(configuration, model.tokenizer(), settings.maximum_length)
+    data, failures = read_tasks(suite, tasks, settings.submission)
+    run = partial(run_durably, results=stores.results, workers=execution.workers, reuse=execution.resume != "never")
+    usual = [
+        _job(model, tokenize_task(each, reading, stores.tokens), settings, configuration.hidden_size, execution)
+        for each in data.values()
+    ]
+    chosen, search = search_settings(usual, settings.search, run)
+    jobs = [
+        _with_seed(replace(job, training=chosen[job.tokenized.task.name]), seed)
+        for job in usual
+        for seed in range(settings.seeds)
+    ]
+    results, failed = _collect(run(jobs), data, settings.seeds)
+    failures += failed
+    if not any(results.values()):
+        raise InputError(failures[0][2])
+    return ModelScores(
+        joined((score_rows(data[name], results[name]) for name in data), SCORE_COLUMNS),
+        joined((prediction_rows(data[name], results[name]) for name in data), PREDICTION_COLUMNS),
+        joined((test_rows(data[name], results[name]) for name in data), TEST_COLUMNS),
+        search,
+        pd.DataFrame(failures, columns=FAILURE_COLUMNS),
     )
 
 
 def score_majority_class(suite: Suite, tasks: Sequence[Task]) -> pd.DataFrame:
-    """Score the most frequent training class: a table like `score_model`'s scores, with seed 0."""
-    rows = []
-    frames = read_tasks(suite, tasks)
-    for task in tasks:
-        train_labels = frames[task.name]["train"][LABEL].to_numpy()
-        for split in task.validation_splits:
-            labels = frames[task.name][split][LABEL].to_numpy()
-            values = majority_class_scores(task, train_labels, labels)
-            rows.extend(_rows(task, split, 0, values, len(labels)))
-    return pd.DataFrame(rows)
-
-
-def read_tasks(suite: Suite, tasks: Sequence[Task]) -> Frames:
-    """All splits of all tasks, checked: task -> split -> table.
+    """Score the most frequent training class: a table like `score_model`'s scores, with seed 0.
 
     Raises:
-        InputError: if there is no task, or a file or label is wrong.
+        InputError: if no task can be read; one that cannot is left out if others can.
     """
-    if not tasks:
-        raise InputError("There is no task to score: name some in finetuning.tasks.")
-    return {task.name: suite.read_all(task) for task in tasks}
+    data, _ = read_tasks(suite, tasks)
+    return joined((score_rows(each, {0: majority_class(each)}) for each in data.values()), SCORE_COLUMNS)
 
 
-def _jobs(
-    folder: Path,
-    frames: Frames,
-    tasks: Sequence[Task],
+def read_tasks(
+    suite: Suite, tasks: Sequence[Task], with_tests: bool = False
+) -> tuple[dict[str, TaskData], list[Failure]]:
+    """Read and check all tasks.
+
+    Args:
+        suite: where they lie.
+        tasks: which ones.
+        with_tests: whether to read the test splits that are there. A test split of a task without training data becomes
+            a split of the task that it is learned from, under its own name.
+
+    Returns:
+        Data by task, and for each task that cannot be read its name, -1 and the reason.
+
+    Raises:
+        InputError: if none can be read.
+    """
+    data: dict[str, TaskData] = {}
+    failures = []
+    for task in tasks:
+        try:
+            data[task.name] = suite.read(task, with_tests)
+        except InputError as error:
+            logger.error("%s", error)
+            failures.append((task.name, ALL_SEEDS, str(error)))
+    for task in tasks:
+        own = data.pop(task.name, None) if task.learned_from else None
+        if own and task.learned_from in data:
+            for frame in own.frames.values():
+                data[task.learned_from] = data[task.learned_from].with_split(task.name, frame)
+    if not data:
+        raise InputError(failures[0][2] if failures else "There is no task to score: name some in finetuning.tasks.")
+    return data, failures
+
+
+def _collect(
+    outcomes: Iterable[tuple[Job, Finished | Failed]], data: Mapping[str, TaskData], seeds: int
+) -> tuple[Results, list[Failure]]:
+    """Sort outcomes as they come; a task is logged when its last seed is there, a failure at once."""
+    results: Results = {name: {} for name in data}
+    failures = []
+    for job, outcome in outcomes:
+        name = job.tokenized.task.name
+        if isinstance(outcome, Failed):
+            logger.error("%s", outcome.reason)
+            failures.append((name, job.seed, outcome.reason))
+            continue
+        results[name][job.seed] = outcome
+        if len(results[name]) == seeds:
+            _log(data[name], results[name])
+    return results, failures
+
+
+def _job(
+    model: EvaluatedModel,
+    tokenized: TokenizedTask,
     settings: FinetuningParameters,
+    width: int,
     execution: ExecutionParameters,
-) -> list[Job]:
-    if not (folder / "config.json").is_file():
-        raise InputError(f"'{folder}' is no model folder: it has no config.json; run the pre-training first.")
-    configuration, tokenizer = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    check_fit(configuration, tokenizer, settings.maximum_length)
-    tokenized = [
-        tokenize_task(task, frames[task.name], tokenizer, settings.maximum_length, uses_token_types(configuration))
-        for task in tasks
-    ]
-    return [Job(folder, task, settings, seed, execution) for task in tokenized for seed in range(settings.seeds)]
+) -> Job:
+    training = TaskSettings.of(tokenized.task, settings, width)
+    predicted = tuple(name for name in tokenized.splits if name != "train")
+    return Job(model, tokenized, training, 0, execution, predicted)
 
 
-def _scores(task: Task, frames: dict[str, pd.DataFrame], results: dict[int, dict[str, Predictions]]) -> pd.DataFrame:
-    rows = []
-    for seed in sorted(results):
-        for split in task.validation_splits:
-            labels = frames[split][LABEL].to_numpy()
-            rows.extend(_rows(task, split, seed, score(task, labels, results[seed][split].values), len(labels)))
-    return pd.DataFrame(rows)
+def _with_seed(job: Job, seed: int) -> Job:
+    """Give a job a seed; only the first one predicts test splits."""
+    if seed == 0:
+        return job
+    task = job.tokenized.task
+    return replace(job, seed=seed, tokenized=job.tokenized.with_splits(task.splits), predicted=task.validation_splits)
 
 
-def _rows(task: Task, split: str, seed: int, values: dict[str, float], examples: int) -> list[dict[str, object]]:
-    return [
-        {"task": task.name, "split": split, "seed": seed, "metric": metric, "value": value, "examples": examples}
-        for metric, value in values.items()
-    ]
-
-
-def _predictions(
-    task: Task, frames: dict[str, pd.DataFrame], results: dict[int, dict[str, Predictions]]
-) -> pd.DataFrame:
-    tables = []
-    for seed in sorted(results):
-        for split in task.validation_splits:
-            predictions, labels = results[seed][split], frames[split][LABEL]
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "task": task.name,
-                        "split": split,
-                        "seed": seed,
-                        "example": np.arange(len(labels)),
-                        "label": labels.astype(float),
-                        "prediction": predictions.values.astype(float),
-                        "confidence": np.nan if predictions.confidences is None else predictions.confidences,
-                    }
-                )
-            )
-    return pd.concat(tables, ignore_index=True)
-
-
-def _log(task: Task, scores: pd.DataFrame) -> None:
-    values = main_values(scores)["value"]
+def _log(data: TaskData, results: Mapping[int, Finished]) -> None:
+    values = main_values(score_rows(data, results))["value"]
     spread = f" ± {values.std():.3f}" if len(values) > 1 else ""
     seeds = f"{len(values)} seed{'s' if len(values) > 1 else ''}"
-    logger.info("%s: %s %.3f%s over %s", task.name, "/".join(task.metrics), values.mean(), spread, seeds)
+    partial = ", on a part of its data" if data.is_partial else ""
+    metrics = "/".join(data.task.metrics)
+    logger.info("%s: %s %.3f%s over %s%s", data.task.name, metrics, values.mean(), spread, seeds, partial)

@@ -1,7 +1,7 @@
 """A task as token ids, made once and shared by all models with the same tokenizer."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -9,10 +9,14 @@ from numpy.typing import NDArray
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from ctcd.errors import InputError
-from ctcd.evaluation.suite import LABEL
+from ctcd.evaluation.array_store import Arrays, ArrayStore
+from ctcd.evaluation.fingerprints import digest, table_fingerprint, tokenizer_fingerprint
+from ctcd.evaluation.suite import LABEL, TaskData
 from ctcd.evaluation.tasks import MASKED_WORD, Task
 
 TEXTS_AT_ONCE = 1 << 14
+# Nearly all of GLUE is shorter.
+DEFAULT_LENGTH = 128
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,14 @@ class TokenizedSplit:
         """Count the examples."""
         return len(self.labels)
 
+    def take(self, examples: NDArray[np.int64]) -> "TokenizedSplit":
+        """Select examples, in the order given."""
+        lengths = self.lengths[examples]
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        places = np.repeat(self.starts[examples] - starts[:-1], lengths) + np.arange(starts[-1])
+        types = None if self.token_types is None else self.token_types[places]
+        return TokenizedSplit(self.token_ids[places], types, starts, self.labels[examples])
+
 
 @dataclass(frozen=True)
 class TokenizedTask:
@@ -47,10 +59,11 @@ class TokenizedTask:
 
     Attributes:
         task: what it is.
-        splits: training and validation splits by name.
+        splits: training, validation and test splits by name.
         outputs: width of the classification head: number of classes, or 1 for regression.
         padding_id: token id that fills short examples.
         maximum_length: examples were cut to this many tokens.
+        fingerprint: identity of what decides a fine-tuning: tokens and learned labels. Test splits are no part of it.
     """
 
     task: Task
@@ -58,30 +71,101 @@ class TokenizedTask:
     outputs: int
     padding_id: int
     maximum_length: int
+    fingerprint: str
+
+    def with_splits(self, names: Iterable[str]) -> "TokenizedTask":
+        """Leave out all other splits."""
+        return replace(self, splits={name: self.splits[name] for name in names})
 
 
-def tokenize_task(
-    task: Task,
-    frames: Mapping[str, pd.DataFrame],
-    tokenizer: PreTrainedTokenizerBase,
-    maximum_length: int,
-    with_token_types: bool,
-) -> TokenizedTask:
-    """Tokenize all splits of a task; a pair becomes `[CLS] a [SEP] b [SEP]`.
+@dataclass(frozen=True)
+class Reading:
+    """How a model reads text.
 
-    Args:
-        task: names the text columns.
-        frames: tables by split, as `Suite.read_all` gives them.
+    Attributes:
         tokenizer: the model's.
         maximum_length: longer examples are cut, the longer text of a pair first.
         with_token_types: whether the model tells the two texts of a pair apart by token types.
     """
-    outputs = 1 if task.regression else task.classes or int(frames["train"][LABEL].max()) + 1
-    splits = {
-        split: _tokenize_split(task, frame, tokenizer, maximum_length, with_token_types)
-        for split, frame in frames.items()
-    }
-    return TokenizedTask(task, splits, outputs, tokenizer.pad_token_id, maximum_length)
+
+    tokenizer: PreTrainedTokenizerBase
+    maximum_length: int
+    with_token_types: bool
+
+    @classmethod
+    def of(
+        cls, configuration: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, maximum_length: int | None
+    ) -> "Reading":
+        """Fit a tokenizer to a model.
+
+        Args:
+            configuration: the model's.
+            tokenizer: the model's.
+            maximum_length: None for 128 tokens, or what the model reads if that is less.
+
+        Raises:
+            InputError: if the model cannot read what the tokenizer makes, or nothing can pad short examples.
+        """
+        readable = readable_length(configuration)
+        length = maximum_length or min(DEFAULT_LENGTH, readable or DEFAULT_LENGTH)
+        if readable and length > readable:
+            raise InputError(
+                f"finetuning.maximum_length is {length}, but the model reads at most {readable} tokens: "
+                f"set it to {readable} or less."
+            )
+        if len(tokenizer) > configuration.vocab_size:
+            raise InputError(
+                f"The tokenizer knows {len(tokenizer)} tokens and the model {configuration.vocab_size}: "
+                "use the tokenizer that the model was trained with."
+            )
+        reading = cls(tokenizer, length, uses_token_types(configuration))
+        if reading.padding_id is None:
+            raise InputError("The tokenizer has neither a padding nor an end token: add one to its folder.")
+        return reading
+
+    @property
+    def padding_id(self) -> int:
+        """Token that fills short examples: the padding token, or the end token of models that have none."""
+        padding = self.tokenizer.pad_token_id
+        return self.tokenizer.eos_token_id if padding is None else padding
+
+    def fingerprint(self) -> str:
+        """Identity of what becomes of a text."""
+        return digest(tokenizer_fingerprint(self.tokenizer), self.maximum_length, self.with_token_types)
+
+
+def tokenize_task(data: TaskData, reading: Reading, store: ArrayStore | None = None) -> TokenizedTask:
+    """Tokenize all splits of a task; a pair becomes `[CLS] a [SEP] b [SEP]`.
+
+    Args:
+        data: its texts and labels.
+        reading: how.
+        store: where tokens are kept from one run to the next; None to keep none.
+    """
+    keys, splits = {}, {}
+    for split, frame in data.frames.items():
+        texts = frame[list(data.task.text_columns)]
+        keys[split] = digest(reading.fingerprint(), table_fingerprint(texts))
+        arrays = store.load(keys[split]) if store else None
+        if arrays is None:
+            arrays = _tokens(texts, reading)
+            if store:
+                store.save(keys[split], arrays)
+        labels = frame[LABEL].to_numpy()
+        splits[split] = TokenizedSplit(arrays["token_ids"], arrays.get("token_types"), arrays["starts"], labels)
+    learned = table_fingerprint(data.frames["train"][[LABEL]])
+    fingerprint = digest({split: keys[split] for split in data.task.splits}, learned, data.outputs)
+    return TokenizedTask(data.task, splits, data.outputs, reading.padding_id, reading.maximum_length, fingerprint)
+
+
+def readable_length(configuration: PretrainedConfig) -> int | None:
+    """Tokens that a model can read; None if there is no limit."""
+    positions = getattr(configuration, "max_position_embeddings", None)
+    if not positions or positions < 0:
+        return None
+    if "roberta" in configuration.model_type:
+        positions -= configuration.pad_token_id + 1  # this family counts positions from there on
+    return int(positions)
 
 
 def uses_token_types(configuration: PretrainedConfig) -> bool:
@@ -89,58 +173,30 @@ def uses_token_types(configuration: PretrainedConfig) -> bool:
     return (getattr(configuration, "type_vocab_size", 0) or 0) > 1
 
 
-def check_fit(configuration: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, maximum_length: int) -> None:
-    """Check that a model can read what its tokenizer makes.
-
-    Raises:
-        InputError: if the model has too few positions or too small a vocabulary, or there is no padding token.
-    """
-    positions = getattr(configuration, "max_position_embeddings", None)
-    if positions and positions > 0:
-        if "roberta" in configuration.model_type:
-            positions -= configuration.pad_token_id + 1  # this family counts positions from there on
-        if maximum_length > positions:
-            raise InputError(
-                f"finetuning.maximum_length is {maximum_length}, but the model reads at most {positions} tokens: "
-                f"set it to {positions} or less."
-            )
-    if len(tokenizer) > configuration.vocab_size:
-        raise InputError(
-            f"The tokenizer knows {len(tokenizer)} tokens and the model {configuration.vocab_size}: "
-            "use the tokenizer that the model was trained with."
-        )
-    if tokenizer.pad_token_id is None:
-        raise InputError("The tokenizer has no padding token: add one to its folder.")
-
-
-def _tokenize_split(
-    task: Task, frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, maximum_length: int, with_token_types: bool
-) -> TokenizedSplit:
+def _tokens(texts: pd.DataFrame, reading: Reading) -> Arrays:
+    """Arrays of a `TokenizedSplit`."""
+    tokenizer = reading.tokenizer
     ids: list[NDArray[np.int32]] = []
     types: list[NDArray[np.uint8]] = []
-    lengths: list[int] = []
-    for start in range(0, len(frame), TEXTS_AT_ONCE):
-        texts = [_texts(frame[column].iloc[start : start + TEXTS_AT_ONCE], tokenizer) for column in task.text_columns]
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        some = texts.iloc[start : start + TEXTS_AT_ONCE]
         encoded = tokenizer(
-            *texts,
+            *(_written(some[column], tokenizer) for column in texts.columns),
             truncation=True,
-            max_length=maximum_length,
+            max_length=reading.maximum_length,
             return_attention_mask=False,
-            return_token_type_ids=with_token_types,
+            return_token_type_ids=reading.with_token_types,
         )
-        ids.extend(np.asarray(row, np.int32) for row in encoded["input_ids"])
-        lengths.extend(map(len, encoded["input_ids"]))
-        if with_token_types:
-            types.extend(np.asarray(row, np.uint8) for row in encoded["token_type_ids"])
-    return TokenizedSplit(
-        token_ids=np.concatenate(ids),
-        token_types=np.concatenate(types) if with_token_types else None,
-        starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        labels=frame[LABEL].to_numpy(),
-    )
+        # A tokenizer without special tokens makes nothing of an empty text.
+        ids.extend(np.asarray(row or [reading.padding_id], np.int32) for row in encoded["input_ids"])
+        if reading.with_token_types:
+            types.extend(np.asarray(row or [0], np.uint8) for row in encoded["token_type_ids"])
+    starts = np.concatenate([[0], np.cumsum([len(row) for row in ids])]).astype(np.int64)
+    arrays: Arrays = {"token_ids": np.concatenate(ids), "starts": starts}
+    return arrays | ({"token_types": np.concatenate(types)} if reading.with_token_types else {})
 
 
-def _texts(column: "pd.Series[str]", tokenizer: PreTrainedTokenizerBase) -> list[str]:
+def _written(column: "pd.Series[str]", tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Texts with masked words as the tokenizer writes them."""
     mask = tokenizer.mask_token
     if mask in (None, MASKED_WORD):

@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from ctcd.distillation.methods import ROLES
 from ctcd.reporting.formatting import task_label
-from ctcd.reporting.statistics import MEAN_OVER_TASKS, difference_rows, model_rows, outcome
+from ctcd.reporting.statistics import MEANS, difference_rows, model_rows, outcome
 from ctcd.reporting.tables import MAJORITY, STANDALONE, UNTRAINED, model_names, split_model_name
 
 # Okabe and Ito's colours, told apart with any colour vision.
@@ -194,8 +194,8 @@ def _colours(models: Iterable[str]) -> dict[str, str]:
 
 
 def _labels(tasks: Iterable[str]) -> list[str]:
-    """Name the tasks on an axis, the mean in bold."""
-    return [f"<b>{task}</b>" if task == MEAN_OVER_TASKS else task_label(task) for task in tasks]
+    """Name the tasks on an axis, the means in bold."""
+    return [f"<b>{task}</b>" if task in MEANS else task_label(task) for task in tasks]
 
 
 def _finished(figure: go.Figure, title: str, height: int) -> go.Figure:

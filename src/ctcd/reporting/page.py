@@ -14,7 +14,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from ctcd.reporting.formatting import MISSING, counted, interval, number, percent, score, signed, task_label
-from ctcd.reporting.statistics import MEAN_OVER_TASKS, difference_rows, model_rows, outcome
+from ctcd.reporting.statistics import MEAN_OVER_TASKS, MEANS, difference_rows, model_rows, outcome
 from ctcd.reporting.tables import MAJORITY, NO_SEED, STANDALONE, UNTRAINED
 
 FIGURE_CONFIGURATION = {"displayModeBar": False, "responsive": True}
@@ -42,6 +42,7 @@ def render_report(
     *,
     scores: pd.DataFrame,
     comparison: pd.DataFrame,
+    bootstrap: pd.DataFrame,
     losses: pd.DataFrame,
     verdicts: pd.DataFrame,
     differences_figure: go.Figure,
@@ -56,6 +57,7 @@ def render_report(
     Args:
         scores: as `collect_scores` makes it.
         comparison: as `compare` makes it.
+        bootstrap: as `bootstrap_differences` makes it.
         losses: as `heldout_losses` makes it.
         verdicts: as `verdicts` makes it.
         differences_figure: as `score_differences` makes it.
@@ -84,8 +86,9 @@ def render_report(
         chance_in=round(1 / (1 - confidence)),
         seeds=sorted(int(seed) for seed in scores["seed"].unique() if seed != NO_SEED),
         models=_headline_models(comparison, losses),
-        differences=_headline_differences(comparison, losses),
+        differences=_headline_differences(comparison, bootstrap, losses),
         tasks=_task_headings(scores),
+        means=[task for task in comparison["task"].unique() if task in MEANS],
         score_groups=_score_groups(comparison),
         uneven_seeds=_uneven_seeds(comparison),
         losses=losses.to_dict("records"),
@@ -134,7 +137,12 @@ def _headline_models(comparison: pd.DataFrame, losses: pd.DataFrame) -> list[dic
     return result
 
 
-def _headline_differences(comparison: pd.DataFrame, losses: pd.DataFrame) -> list[dict[str, str]]:
+def _headline_differences(
+    comparison: pd.DataFrame, bootstrap: pd.DataFrame, losses: pd.DataFrame
+) -> list[dict[str, str]]:
+    means = bootstrap[bootstrap["task"] == MEAN_OVER_TASKS] if len(set(bootstrap["task"])) > 1 else bootstrap
+    resampled = {(row["model"], row["reference"]): row for row in means.to_dict("records")}
+    nothing = {"low": nan, "high": nan}
     rows = difference_rows(comparison, STANDALONE)
     final = dict(zip(losses["model"], losses["heldout_loss"], strict=True))
     return [
@@ -142,6 +150,7 @@ def _headline_differences(comparison: pd.DataFrame, losses: pd.DataFrame) -> lis
             "name": _difference_name(row),
             "mean": signed(row["mean"]),
             "interval": interval(row["low"], row["high"]),
+            "resampled": _interval_of(resampled.get((row["model"], row["reference"]), nothing)),
             "outcome": outcome(row["low"], row["high"]),
             "loss": signed(final.get(row["model"], nan) - final.get(row["reference"], nan), 3),
         }
@@ -149,12 +158,17 @@ def _headline_differences(comparison: pd.DataFrame, losses: pd.DataFrame) -> lis
     ]
 
 
+def _interval_of(row: Row) -> str:
+    return interval(row["low"], row["high"])
+
+
 def _task_headings(scores: pd.DataFrame) -> list[dict[str, str]]:
     headings = []
     for task, rows in scores.groupby("task", sort=False):
         metrics = " and ".join(rows["metric"].unique())
         examples = int(rows.drop_duplicates("split")["examples"].sum())
-        headings.append({"task": task_label(str(task)), "detail": f"{metrics}, {examples:,} examples"})
+        partial = ", a part of the published data" if rows["is_partial"].any() else ""
+        headings.append({"task": task_label(str(task)), "detail": f"{metrics}, {examples:,} examples{partial}"})
     return headings
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 from scipy.special import stdtrit
@@ -18,6 +19,10 @@ from ctcd.reporting.tables import (
 )
 
 MEAN_OVER_TASKS = "mean over tasks"
+WNLI = "wnli"
+# GLUE's score is often given without this task, which was made so that no model learns it from its training data.
+MEAN_WITHOUT_WNLI = "mean without wnli"
+MEANS = (MEAN_OVER_TASKS, MEAN_WITHOUT_WNLI)
 
 
 def compare(scores: pd.DataFrame, confidence: float) -> pd.DataFrame:
@@ -25,22 +30,25 @@ def compare(scores: pd.DataFrame, confidence: float) -> pd.DataFrame:
 
     The value of a task under one seed is the mean of its metrics, averaged over its splits, in points (x 100). The mean
     over tasks is taken within each seed, and exists for seeds that have every task of the study. Differences are taken
-    within each seed. Intervals are Student's, two-sided. An undefined score (NaN) counts as missing.
+    within each seed. Intervals are Student's, two-sided. An undefined score (NaN) counts as missing. Where there is the
+    task wnli and others, a mean without it follows: these two are GLUE's score.
 
     Args:
         scores: as `collect_scores` makes it.
         confidence: of the intervals, such as 0.95.
 
     Returns:
-        One row per task (the mean over tasks last) and quantity: task, quantity, model, reference (None unless the
+        One row per task (the means last) and quantity: task, quantity, model, reference (None unless the
         quantity is the difference model - reference), mean, standard_deviation, low, high, seeds (0 for the majority
-        class), confidence. A single seed has neither standard deviation nor interval: NaN.
+        class), confidence, is_partial (whether the task's data, or those of a task in a mean, are only a part).
+        A single seed has neither standard deviation nor interval: NaN.
     """
     tables = _seed_tables(scores)
     quantities: list[tuple[str, str | None]] = [(model, None) for model in tables]
     quantities += differences(list(tables))
-    rows = []
-    for task in [*scores["task"].unique(), MEAN_OVER_TASKS]:
+    partial = _partial(scores)
+    rows: list[dict[str, Any]] = []
+    for task in next(iter(tables.values())).columns:
         for model, reference in quantities:
             values = tables[model][task] if reference is None else tables[model][task] - tables[reference][task]
             values = values.dropna()
@@ -48,7 +56,9 @@ def compare(scores: pd.DataFrame, confidence: float) -> pd.DataFrame:
                 continue
             quantity = model if reference is None else f"{model} - {reference}"
             names = {"task": task, "quantity": quantity, "model": model, "reference": reference}
-            rows.append({**names, **_summary(values, confidence), "confidence": confidence})
+            rows.append(
+                {**names, **_summary(values, confidence), "confidence": confidence, "is_partial": partial[task]}
+            )
     return pd.DataFrame(rows)
 
 
@@ -67,7 +77,8 @@ def differences(models: Sequence[str]) -> Iterator[tuple[str, str]]:
         if variant != STANDALONE
         for role, reference_role in against_standalone
     ]
-    pairs += [(model_name(variant, role), model_name(UNTRAINED, role)) for variant in pretrained for role in ROLES]
+    roles = (*ROLES, "")
+    pairs += [(model_name(variant, role), model_name(UNTRAINED, role)) for variant in pretrained for role in roles]
     return (pair for pair in pairs if set(pair) <= set(models))
 
 
@@ -95,12 +106,25 @@ def _seed_tables(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
     # pandas would skip an undefined metric, and so compare a mean of two metrics with a mean of one.
     per_split = frame.groupby(["model", "task", "seed", "split"], sort=False)["value"].agg(_mean_of_all)
     per_task = 100 * per_split.groupby(level=["model", "task", "seed"], sort=False).agg(_mean_of_all)
+    means = _means(list(frame["task"].unique()))
     tables = {}
     for model in frame["model"].unique():
         table = per_task.loc[model].unstack("task").reindex(columns=frame["task"].unique())
-        table[MEAN_OVER_TASKS] = table.mean(axis=1, skipna=False)
-        tables[model] = table
+        tables[model] = table.assign(**{mean: table[tasks].mean(axis=1, skipna=False) for mean, tasks in means.items()})
     return tables
+
+
+def _means(tasks: Sequence[str]) -> dict[str, list[str]]:
+    """Mean -> tasks in it."""
+    others = [task for task in tasks if task != WNLI]
+    means = {MEAN_OVER_TASKS: list(tasks)}
+    return means | ({MEAN_WITHOUT_WNLI: others} if 0 < len(others) < len(tasks) else {})
+
+
+def _partial(scores: pd.DataFrame) -> dict[str, bool]:
+    """Task or mean -> whether it rests on a part of some published data."""
+    partial = {str(task): bool(rows.any()) for task, rows in scores.groupby("task")["is_partial"]}
+    return partial | {mean: any(partial[task] for task in tasks) for mean, tasks in _means(list(partial)).items()}
 
 
 def _mean_of_all(values: pd.Series) -> float:

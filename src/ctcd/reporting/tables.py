@@ -12,7 +12,8 @@ UNTRAINED = "untrained"
 MAJORITY = "majority class"
 # The seed of what no seed changes.
 NO_SEED = -1
-SCORE_COLUMNS = ["variant", "role", "task", "split", "seed", "metric", "value", "examples"]
+SCORE_COLUMNS = ["variant", "role", "task", "split", "seed", "metric", "value", "examples", "is_partial"]
+CONFUSION_COLUMNS = ["variant", "role", "task", "split", "label", "prediction", "examples"]
 HISTORY_COLUMNS = ["variant", "step", "tokens", "role", "metric", "value"]
 
 
@@ -38,17 +39,35 @@ def collect_scores(
     """Join the scores of all models in one long table.
 
     Args:
-        tables: one per model: task, split, seed, metric, value, examples.
+        tables: one per model: task, split, seed, metric, value, examples, is_partial.
         names: (variant, role) of each table.
         majority: such a table for the majority class, whose seed means nothing. It comes first.
 
     Returns:
-        variant, role, task, split, seed, metric, value, examples; the majority class has no role and seed -1.
+        variant, role, task, split, seed, metric, value, examples, is_partial (whether the task's data are a part of the
+        published ones); the majority class has no role and seed -1.
     """
     named = [table.assign(variant=variant, role=role) for table, (variant, role) in zip(tables, names, strict=True)]
     if majority is not None:
         named.insert(0, majority.assign(variant=MAJORITY, role="", seed=NO_SEED))
     return pd.concat([table[SCORE_COLUMNS] for table in named], ignore_index=True)
+
+
+def confusions(predictions: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+    """Count, over all seeds, how often each label was predicted as each class: confusion matrices as a long table.
+
+    Args:
+        predictions: by (variant, role): task, split, label, prediction, confidence (NaN for regression).
+
+    Returns:
+        variant, role, task, split, label, prediction, examples; nothing for regression.
+    """
+    tables = []
+    for (variant, role), table in predictions.items():
+        classes = table[table["confidence"].notna()]
+        counts = classes.groupby(["task", "split", "label", "prediction"]).size().rename("examples").reset_index()
+        tables.append(counts.astype({"label": int, "prediction": int}).assign(variant=variant, role=role))
+    return pd.concat(tables, ignore_index=True)[CONFUSION_COLUMNS]
 
 
 def collect_histories(tables: Sequence[pd.DataFrame], variants: Sequence[str]) -> pd.DataFrame:

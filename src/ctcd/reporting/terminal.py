@@ -10,6 +10,8 @@ from ctcd.reporting.tables import STANDALONE
 
 GAP = "  "
 HEADING_WIDTH = 10
+PARTIAL = "*"
+PARTIAL_NOTE = "on a part of the published data"
 
 Column = list[str]
 
@@ -25,21 +27,27 @@ def comparison_text(comparison: pd.DataFrame, losses: pd.DataFrame, width: int =
     Returns:
         Text without a trailing newline.
     """
-    blocks = [_scores(comparison, width), _differences(comparison), _losses(losses)]
+    blocks = [scores_text(comparison, width), _differences(comparison), _losses(losses)]
     return "\n\n".join(block for block in blocks if block)
 
 
-def _scores(comparison: pd.DataFrame, width: int) -> str:
+def scores_text(comparison: pd.DataFrame, width: int = 100) -> str:
+    """Lay out the scores per model and task; a task whose data are a part of the published ones is marked."""
     rows = model_rows(comparison)
     models = list(rows["model"].unique())
     cells = {
         (row["task"], row["model"]): score(row["mean"], row["low"], row["high"]) for row in rows.to_dict("records")
     }
-    columns = [[*_heading(task), *(cells.get((task, model), "") for model in models)] for task in rows["task"].unique()]
+    partial = set(rows.loc[rows["is_partial"], "task"])
+    columns = [
+        [*_heading(f"{task}{PARTIAL if task in partial else ''}"), *(cells.get((task, model), "") for model in models)]
+        for task in rows["task"].unique()
+    ]
     seeds = int(comparison["seeds"].max())
     spread = f"mean ± half the {percent(comparison['confidence'].iloc[0])} interval over {seeds} fine-tuning seeds"
     title = f"Scores in points ({spread if seeds > 1 else 'one fine-tuning seed, so no interval'})"
-    return f"{title}\n" + "\n\n".join(_aligned(table) for table in _tables_that_fit([models, *columns], width))
+    text = f"{title}\n" + "\n\n".join(_aligned(table) for table in _tables_that_fit([models, *columns], width))
+    return f"{text}\n{PARTIAL} {PARTIAL_NOTE}" if partial else text
 
 
 def _differences(comparison: pd.DataFrame) -> str:

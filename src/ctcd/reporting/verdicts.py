@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ctcd.reporting.formatting import counted, interval, number, percent, signed, task_label
-from ctcd.reporting.statistics import MEAN_OVER_TASKS, difference_rows, outcome
+from ctcd.reporting.statistics import MEAN_OVER_TASKS, MEANS, difference_rows, outcome
 from ctcd.reporting.tables import STANDALONE, UNTRAINED, split_model_name
 
 CLAIM = "The ctcd student beats the standalone teacher"
@@ -35,7 +35,7 @@ def verdicts(comparison: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
 
 
 def _score_verdicts(comparison: pd.DataFrame) -> list[dict[str, str]]:
-    tasks = comparison["task"].nunique() - 1
+    tasks = len(set(comparison["task"]) - set(MEANS))
     place = f"the mean over {counted(tasks, 'task')}" if tasks > 1 else "the one task"
     rows = difference_rows(comparison, STANDALONE)
     result = []
@@ -95,7 +95,7 @@ def _pretraining_verdict(comparison: pd.DataFrame) -> list[dict[str, str]]:
     if not means:
         return []
     least = means[0]
-    by_task = rows[rows["task"] != MEAN_OVER_TASKS].groupby("task", sort=False)["low"]
+    by_task = rows[~rows["task"].isin(MEANS)].groupby("task", sort=False)["low"]
     clear = [task_label(str(task)) for task, low in by_task if (low > 0).all()]
     span = "one fine-tuning seed, so no interval"
     if not math.isnan(least["low"]):

@@ -8,20 +8,50 @@ from ctcd.parameters import ExecutionParameters, FinetuningParameters
 
 
 def finetune_model(
-    model: Any, probes: Any, glue: Any, finetuning: FinetuningParameters, execution: ExecutionParameters
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Fine-tune a pre-trained model on every task of the suite; returns scores and predictions."""
-    from ctcd.evaluation.scoring import score_model
+    model: Any,
+    probes: Any,
+    glue: Any,
+    extra: Any,
+    tokens: Any,
+    results: Any,
+    finetuning: FinetuningParameters,
+    execution: ExecutionParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Fine-tune a pre-trained model on every task of the suite; returns scores, predictions and failures."""
+    from ctcd.evaluation.models import EvaluatedModel
+    from ctcd.evaluation.scoring import Stores, score_model
     from ctcd.evaluation.tasks import chosen_tasks
 
-    suite = {"probes": probes, "glue": glue}[finetuning.suite]
-    return score_model(model.folder, suite, chosen_tasks(finetuning), finetuning, execution)
+    suite = {"probes": probes, "glue": glue, "extra": extra}[finetuning.suite]
+    settings = finetuning.model_copy(update={"submission": False})  # that is for the pipeline `evaluation`
+    scored = score_model(
+        EvaluatedModel(model.folder), suite, chosen_tasks(settings), settings, execution, Stores(tokens, results)
+    )
+    return scored.scores, scored.predictions, scored.failures
 
 
-def score_majority(probes: Any, glue: Any, finetuning: FinetuningParameters) -> pd.DataFrame:
+def score_majority(probes: Any, glue: Any, extra: Any, finetuning: FinetuningParameters) -> pd.DataFrame:
     """What the most frequent class scores on every task: the floor of the report."""
     from ctcd.evaluation.scoring import score_majority_class
     from ctcd.evaluation.tasks import chosen_tasks
 
-    suite = {"probes": probes, "glue": glue}[finetuning.suite]
+    suite = {"probes": probes, "glue": glue, "extra": extra}[finetuning.suite]
     return score_majority_class(suite, chosen_tasks(finetuning))
+
+
+def find_hardest_examples(
+    teacher: pd.DataFrame,
+    student: pd.DataFrame,
+    probes: Any,
+    glue: Any,
+    extra: Any,
+    finetuning: FinetuningParameters,
+) -> pd.DataFrame:
+    """Validation examples that both models get wrong, or one of them alone, with their texts."""
+    from ctcd.evaluation.hardest import hardest_examples
+    from ctcd.evaluation.scoring import read_tasks
+    from ctcd.evaluation.tasks import chosen_tasks
+
+    suite = {"probes": probes, "glue": glue, "extra": extra}[finetuning.suite]
+    data, _ = read_tasks(suite, chosen_tasks(finetuning))
+    return hardest_examples(teacher, student, data)

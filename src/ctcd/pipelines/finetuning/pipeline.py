@@ -5,28 +5,39 @@ from collections.abc import Sequence
 from kedro.pipeline import Node, Pipeline
 
 from ctcd.distillation.methods import ROLES
-from ctcd.pipelines.finetuning.nodes import finetune_model, score_majority
+from ctcd.pipelines.finetuning.nodes import find_hardest_examples, finetune_model, score_majority
 
-SHARED_INPUTS = ["probes", "glue", "params:finetuning", "params:execution"]
+SUITES = ["probes", "glue", "extra"]
+STORES = ["tokenized_tasks", "finetuning_results"]
 
 
 def create_pipeline(variant: str, roles: Sequence[str] = ROLES) -> Pipeline:
     """Fine-tuning and scoring of one variant, in a namespace of its name.
 
-    <variant>.teacher ──> <variant>.teacher.scores, <variant>.teacher.predictions     (and the student)
+    <variant>.teacher ──> <variant>.teacher.scores, .predictions, .failures     (and the student)
+    predictions of both ──> <variant>.hardest_examples
     """
+    hardest = Node(
+        find_hardest_examples,
+        ["teacher.predictions", "student.predictions", *SUITES, "params:finetuning"],
+        "hardest_examples",
+        name="find_hardest_examples",
+    )
     return Pipeline(
         [
-            Node(
-                finetune_model,
-                [role, *SHARED_INPUTS],
-                [f"{role}.scores", f"{role}.predictions"],
-                name=f"finetune_{role}",
-            )
-            for role in roles
+            *(
+                Node(
+                    finetune_model,
+                    [role, *SUITES, *STORES, "params:finetuning", "params:execution"],
+                    [f"{role}.scores", f"{role}.predictions", f"{role}.failures"],
+                    name=f"finetune_{role}",
+                )
+                for role in roles
+            ),
+            *([hardest] if len(roles) == 2 else []),
         ],
         namespace=variant,
-        inputs={"probes", "glue"},
+        inputs={*SUITES, *STORES},
         parameters={"params:finetuning", "params:execution"},
         tags="finetuning",
     )
@@ -35,9 +46,9 @@ def create_pipeline(variant: str, roles: Sequence[str] = ROLES) -> Pipeline:
 def create_majority_pipeline() -> Pipeline:
     """The score of the majority class, which needs no model.
 
-    probes, glue ──> majority_scores
+    probes, glue, extra ──> majority_scores
     """
     return Pipeline(
-        [Node(score_majority, ["probes", "glue", "params:finetuning"], "majority_scores", name="score_majority")],
+        [Node(score_majority, [*SUITES, "params:finetuning"], "majority_scores", name="score_majority")],
         tags="finetuning",
     )

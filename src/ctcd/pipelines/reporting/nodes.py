@@ -14,6 +14,17 @@ def compare_scores(scores: pd.DataFrame, reporting: ReportingParameters) -> pd.D
     return compare(scores, reporting.confidence)
 
 
+def bootstrap_scores(
+    scores: pd.DataFrame, predictions: dict[str, pd.DataFrame], reporting: ReportingParameters
+) -> pd.DataFrame:
+    """The same differences, resampled over examples and seeds; `predictions` are by the model's name."""
+    from ctcd.reporting.bootstrap import bootstrap_differences
+    from ctcd.reporting.statistics import differences
+
+    metrics = {str(task): list(rows.unique()) for task, rows in scores.groupby("task", sort=False)["metric"]}
+    return bootstrap_differences(predictions, metrics, differences(list(predictions)), reporting.confidence)
+
+
 def measure_losses(histories: pd.DataFrame, corpus_report: dict[str, Any]) -> pd.DataFrame:
     """Final held-out loss of every model beside the unigram entropy of the corpus."""
     from ctcd.reporting.tables import heldout_losses, model_names
@@ -45,6 +56,7 @@ def describe(parameters: dict[str, Any], corpus_report: dict[str, Any]) -> dict[
 def write_report(
     scores: pd.DataFrame,
     comparison: pd.DataFrame,
+    bootstrap: pd.DataFrame,
     losses: pd.DataFrame,
     score_differences: Any,
     score_bars: Any,
@@ -60,6 +72,7 @@ def write_report(
     page = render_report(
         scores=scores,
         comparison=comparison,
+        bootstrap=bootstrap,
         losses=losses,
         verdicts=verdicts(comparison, losses),
         differences_figure=score_differences,

@@ -1,0 +1,135 @@
+"""How fast ctcd fine-tunes, against Hugging Face's `Trainer`, on RTE, MRPC and CoLA.
+
+    pip install --no-deps -r benchmarks/requirements.txt
+    python benchmarks/finetuning.py --data-root <folder that holds glue/>
+
+prints one table and writes one JSON file. Contenders take turns, round by round, at the same job: the same model,
+tokens, epochs, batch size in examples, learning rate, schedule and seeds, up to the predictions of the validation
+examples. Timed is everything from the tokenized examples on, loading the model and starting processes included. Figures
+are medians over the rounds; a ratio compares two contenders in the same round. Scores stand beside, as means over the
+seeds.
+
+ctcd chooses by itself how to compute: processes, bfloat16 from a width of 256 on where the processor has it. The
+`Trainer` runs as it comes: on a CPU in float32 on all cores, on a GPU in bfloat16.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+from statistics import mean, median, stdev
+from time import perf_counter
+from typing import Any
+
+import torch
+import transformers
+from finetuning_contenders import CONTENDERS, Scores, usable_cores
+from finetuning_jobs import Work, make_model, prepare, read_data
+
+from ctcd.evaluation.models import find_model
+
+BASELINES = [name for name in CONTENDERS if name != "ctcd"]
+WARM_UP_SHARE = 0.01
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Measure, print, write."""
+    arguments = _parse_arguments()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s  %(message)s")
+    data = read_data(arguments.data_root, arguments.tasks, arguments.share)
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.model:
+            model = find_model(arguments.model)
+        else:
+            model = make_model(Path(folder), arguments.layers, arguments.width, data)
+        work = prepare(model, data, arguments.epochs, arguments.batch_size, arguments.seeds)
+        few = read_data(arguments.data_root, arguments.tasks, WARM_UP_SHARE)
+        _warm_up(prepare(model, few, 1, arguments.batch_size, 1))
+        seconds, scores = _measure(work, arguments.rounds)
+    report = _report(arguments, seconds, scores)
+    arguments.output.write_text(json.dumps(report, indent=2), encoding="utf-8")
+    print(_table(report))
+    print(f"\nWritten to {arguments.output}")
+    return 0
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    root = os.environ.get("CTCD_DATA")
+    parser.add_argument("--data-root", type=Path, default=root, required=root is None, help="folder that holds glue/")
+    parser.add_argument("--tasks", nargs="+", default=["rte", "mrpc", "cola"])
+    parser.add_argument("--share", type=float, default=0.1, help="of the examples of every task (default 0.1; 1: all)")
+    parser.add_argument("--model", help="folder or hub name (default: a BERT with random weights)")
+    parser.add_argument("--layers", type=int, default=4, help="of the BERT with random weights")
+    parser.add_argument("--width", type=int, default=256, help="of the BERT with random weights")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=32, help="examples")
+    parser.add_argument("--seeds", type=int, default=1, help="fine-tunings of each task")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=Path("finetuning_benchmark.json"), help="the JSON file")
+    return parser.parse_args()
+
+
+def _warm_up(work: Work) -> None:
+    for name, contender in CONTENDERS.items():
+        logger.info("%s: warming up", name)
+        contender(work)
+
+
+def _measure(work: Work, rounds: int) -> tuple[dict[str, list[float]], dict[str, Scores]]:
+    """Seconds by contender and round, and the scores, which are those of every round."""
+    names = list(CONTENDERS)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    scores: dict[str, Scores] = {}
+    for number in range(rounds):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            started = perf_counter()
+            scores[name] = CONTENDERS[name](work)
+            seconds[name].append(perf_counter() - started)
+            logger.info("round %d of %d: %s %.1f s", number + 1, rounds, name, seconds[name][-1])
+    return seconds, scores
+
+
+def _report(
+    arguments: argparse.Namespace, seconds: dict[str, list[float]], scores: dict[str, Scores]
+) -> dict[str, Any]:
+    ratios = {
+        name: median(theirs / own for theirs, own in zip(seconds[name], seconds["ctcd"], strict=True))
+        for name in BASELINES
+    }
+    return {
+        "arguments": {name: str(value) for name, value in vars(arguments).items()},
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "cores": usable_cores(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "median_seconds": {name: median(values) for name, values in seconds.items()},
+        "seconds_by_round": seconds,
+        "times_faster_than": ratios,
+        "scores": scores,
+    }
+
+
+def _table(report: dict[str, Any]) -> str:
+    tasks = list(report["scores"]["ctcd"])
+    lines = [f"{'':28}{'seconds':>9}{'ctcd is':>12}" + "".join(f"{task:>16}" for task in tasks)]
+    for name, seconds in report["median_seconds"].items():
+        ratio = report["times_faster_than"].get(name)
+        faster = f"{ratio:.2f}x faster" if ratio else ""
+        cells = "".join(f"{_score(report['scores'][name][task]):>16}" for task in tasks)
+        lines.append(f"{name:28}{seconds:9.1f}{faster:>12}{cells}")
+    return "\n".join(lines)
+
+
+def _score(values: list[float]) -> str:
+    spread = f" ± {100 * stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{100 * mean(values):.1f}{spread}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""The job that all contenders do: the same model, tokens, settings and seeds, task by task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from transformers import AutoConfig
+
+from ctcd.corpus.tokenizer import train_tokenizer
+from ctcd.evaluation.finetuning import TaskSettings, usual_learning_rate
+from ctcd.evaluation.models import EvaluatedModel, find_model
+from ctcd.evaluation.suite import TaskData
+from ctcd.evaluation.task_files import FolderSuite
+from ctcd.evaluation.tasks import GLUE
+from ctcd.evaluation.tokenization import Reading, TokenizedTask, tokenize_task
+from ctcd.modeling.architecture import build_model
+from ctcd.parameters import ModelParameters, TokenizerParameters
+
+LENGTH = 128
+FEWEST = 8
+TRAINED_VOCABULARY = TokenizerParameters(
+    vocabulary_size=8192, lowercase=True, minimum_frequency=2, training_characters=2_000_000
+)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done.
+
+    Attributes:
+        model: what is fine-tuned.
+        tasks: already tokenized, which is not timed.
+        data: the same as text.
+        settings: of all tasks.
+        seeds: fine-tunings of each task.
+    """
+
+    model: EvaluatedModel
+    tasks: Sequence[TokenizedTask]
+    data: Sequence[TaskData]
+    settings: TaskSettings
+    seeds: int
+
+
+def read_data(root: Path, names: Sequence[str], share: float) -> list[TaskData]:
+    """Read GLUE tasks, a share of the training and validation examples of each, drawn by a fixed seed."""
+    suite = FolderSuite(root / "glue")
+    return [_part(suite.read(GLUE[name]), share) for name in names]
+
+
+def make_model(folder: Path, layers: int, width: int, data: Sequence[TaskData]) -> EvaluatedModel:
+    """Save a BERT with random weights and BERT's dropout, and a WordPiece tokenizer trained on the tasks' texts."""
+    texts = (text for each in data for column in each.task.text_columns for text in each.frames["train"][column])
+    tokenizer = train_tokenizer(texts, TRAINED_VOCABULARY)
+    shape = ModelParameters(
+        architecture="bert", layers=layers, width=width, heads=max(1, width // 64), feed_forward=4 * width, dropout=0.1
+    )
+    build_model(shape, tokenizer, LENGTH, 0, "model").save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return find_model(str(folder))
+
+
+def prepare(model: EvaluatedModel, data: Sequence[TaskData], epochs: int, batch_size: int, seeds: int) -> Work:
+    """Tokenize, and choose the settings that all contenders use."""
+    configuration = AutoConfig.from_pretrained(model.folder)
+    reading = Reading.of(configuration, model.tokenizer(), LENGTH)
+    settings = TaskSettings(epochs, batch_size, usual_learning_rate(configuration.hidden_size), 0.1, 0.01, None)
+    return Work(model, [tokenize_task(each, reading) for each in data], data, settings, seeds)
+
+
+def _part(data: TaskData, share: float) -> TaskData:
+    random = np.random.default_rng(0)
+    frames = {}
+    for split, frame in data.frames.items():
+        chosen = random.permutation(len(frame))[: max(FEWEST, round(share * len(frame)))]
+        frames[split] = frame.iloc[np.sort(chosen)].reset_index(drop=True)
+    return replace(data, frames=frames)

@@ -1,0 +1,72 @@
+"""Fine-tunings that are kept as soon as they are finished, so that a killed run goes on with the next one."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from ctcd.evaluation.array_store import Arrays, ArrayStore
+from ctcd.evaluation.finetuning import Predictions
+from ctcd.evaluation.fingerprints import code_fingerprint, digest
+from ctcd.evaluation.jobs import Failed, Finished, Job, run_jobs
+
+logger = logging.getLogger(__name__)
+
+
+def run_durably(
+    jobs: Sequence[Job], results: ArrayStore, workers: int, reuse: bool
+) -> Iterator[tuple[Job, Finished | Failed]]:
+    """Run jobs as `run_jobs` does, those first that were finished before and need no work.
+
+    Args:
+        jobs: independent fine-tunings.
+        results: where each finished one is kept at once.
+        workers: as of `run_jobs`.
+        reuse: whether to look for those finished before.
+
+    Raises:
+        InputError: as `run_jobs`.
+    """
+    models = {job.model: job.model.fingerprint() for job in jobs}
+    keys = [_key(job, models[job.model]) for job in jobs]
+    to_do = {}
+    for job, key in zip(jobs, keys, strict=True):
+        kept = _load(results, key, job) if reuse else None
+        if kept is None:
+            to_do[key] = job
+        else:
+            yield job, kept
+    if len(to_do) < len(jobs):
+        logger.info("%d of %d fine-tunings were finished before", len(jobs) - len(to_do), len(jobs))
+    key_of = {id(job): key for key, job in to_do.items()}
+    for job, outcome in run_jobs(list(to_do.values()), workers):
+        if not isinstance(outcome, Failed):
+            results.save(key_of[id(job)], _arrays(outcome))
+        yield job, outcome
+
+
+def _key(job: Job, model: str) -> str:
+    """Identity of all that decides a job's predictions; what is predicted, and on which device, is no part of it."""
+    task = job.tokenized.task.name
+    return digest(task, model, job.tokenized.fingerprint, asdict(job.training), job.seed, code_fingerprint())
+
+
+def _arrays(finished: Finished) -> Arrays:
+    arrays: Arrays = {}
+    for split, predictions in finished.items():
+        arrays[f"{split}/values"] = predictions.values
+        if predictions.confidences is not None:
+            arrays[f"{split}/confidences"] = predictions.confidences
+    return arrays
+
+
+def _load(results: ArrayStore, key: str, job: Job) -> Finished | None:
+    """A job's result, if it is there with all splits that are wanted now."""
+    arrays = results.load(key)
+    if arrays is None or any(f"{split}/values" not in arrays for split in job.predicted):
+        return None
+    return {
+        split: Predictions(np.asarray(arrays[f"{split}/values"]), arrays.get(f"{split}/confidences"))
+        for split in job.predicted
+    }

@@ -1,0 +1,96 @@
+"""Nodes of the evaluation pipeline."""
+
+from typing import Any
+
+import pandas as pd
+
+from ctcd.parameters import ExecutionParameters, FinetuningParameters, ReportingParameters
+
+
+def evaluate_model(
+    model: Any,
+    probes: Any,
+    glue: Any,
+    extra: Any,
+    tokens: Any,
+    results: Any,
+    finetuning: FinetuningParameters,
+    execution: ExecutionParameters,
+) -> tuple[pd.DataFrame, ...]:
+    """Fine-tune a model on every task; returns scores, predictions, failures, test predictions and search."""
+    from ctcd.evaluation.scoring import Stores, score_model
+    from ctcd.evaluation.tasks import chosen_tasks
+
+    suite = {"probes": probes, "glue": glue, "extra": extra}[finetuning.suite]
+    scored = score_model(model, suite, chosen_tasks(finetuning), finetuning, execution, Stores(tokens, results))
+    return scored.scores, scored.predictions, scored.failures, scored.test_predictions, scored.search
+
+
+def evaluate_random_weights(
+    model: Any,
+    probes: Any,
+    glue: Any,
+    extra: Any,
+    tokens: Any,
+    results: Any,
+    finetuning: FinetuningParameters,
+    execution: ExecutionParameters,
+) -> tuple[pd.DataFrame, ...]:
+    """The same from random weights: what needs no pre-training."""
+    untrained = model.with_random_weights()
+    plain = finetuning.model_copy(update={"submission": False})
+    return evaluate_model(untrained, probes, glue, extra, tokens, results, plain, execution)[:3]
+
+
+def name_in_tables(model: Any) -> str:
+    """The model's own name, unless a control has it."""
+    from ctcd.reporting.tables import MAJORITY, UNTRAINED
+
+    return f"model {model.name}" if model.name in (UNTRAINED, MAJORITY) else str(model.name)
+
+
+def compare_with_controls(
+    model: Any,
+    majority: pd.DataFrame,
+    random_scores: pd.DataFrame,
+    scores: pd.DataFrame,
+    reporting: ReportingParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """Scores of the model beside its controls; returns the long table, means with intervals, and text."""
+    from ctcd.reporting.statistics import compare
+    from ctcd.reporting.tables import UNTRAINED, collect_scores
+    from ctcd.reporting.terminal import scores_text
+
+    collected = collect_scores([random_scores, scores], [(UNTRAINED, ""), (name_in_tables(model), "")], majority)
+    comparison = compare(collected, reporting.confidence)
+    return collected, comparison, scores_text(comparison)
+
+
+def bootstrap_scores(
+    model: Any,
+    scores: pd.DataFrame,
+    predictions: pd.DataFrame,
+    random_predictions: pd.DataFrame,
+    reporting: ReportingParameters,
+) -> pd.DataFrame:
+    """The gain over random weights, resampled over examples and seeds."""
+    from ctcd.pipelines.reporting.nodes import bootstrap_scores as bootstrap
+    from ctcd.reporting.tables import UNTRAINED
+
+    return bootstrap(scores, {UNTRAINED: random_predictions, name_in_tables(model): predictions}, reporting)
+
+
+def count_confusions(model: Any, predictions: pd.DataFrame) -> pd.DataFrame:
+    """How often each class is taken for each other one."""
+    from ctcd.reporting.tables import confusions
+
+    return confusions({(name_in_tables(model), ""): predictions})
+
+
+def make_submission(test_predictions: pd.DataFrame, finetuning: FinetuningParameters) -> dict[str, str]:
+    """Files in the format of the GLUE leaderboard; none for another suite."""
+    from ctcd.evaluation.submission import submission_files
+
+    if finetuning.suite != "glue" or not finetuning.submission:
+        return {}
+    return submission_files(test_predictions)

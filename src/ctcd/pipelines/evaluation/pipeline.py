@@ -1,0 +1,75 @@
+"""A model by folder or hub name -> scores, beside the majority class and the same model with random weights."""
+
+from kedro.pipeline import Node, Pipeline
+
+from ctcd.pipelines.evaluation import nodes
+from ctcd.pipelines.finetuning.nodes import score_majority
+from ctcd.pipelines.finetuning.pipeline import STORES, SUITES
+
+INPUTS = ["evaluated_model", *SUITES, *STORES, "params:finetuning", "params:execution"]
+
+
+def create_pipeline() -> Pipeline:
+    """Scoring of one model.
+
+    evaluated_model, probes, glue, extra ──> evaluation.model.scores, .predictions, .test_predictions, .search
+                                         ──> evaluation.random_weights.scores, .predictions
+    scores ──> evaluation.scores, evaluation.comparison, evaluation.summary
+    predictions ──> evaluation.paired_bootstrap, evaluation.confusions, evaluation.submission
+    """
+    of_model = [f"evaluation.model.{name}" for name in ("scores", "predictions", "failures")]
+    of_random_weights = [f"evaluation.random_weights.{name}" for name in ("scores", "predictions", "failures")]
+    return Pipeline(
+        [
+            Node(
+                nodes.evaluate_model,
+                INPUTS,
+                [*of_model, "evaluation.test_predictions", "evaluation.search"],
+                name="evaluate_model",
+            ),
+            Node(nodes.evaluate_random_weights, INPUTS, of_random_weights, name="evaluate_random_weights"),
+            Node(
+                score_majority,
+                [*SUITES, "params:finetuning"],
+                "evaluation.majority.scores",
+                name="evaluate_majority_class",
+            ),
+            Node(
+                nodes.compare_with_controls,
+                [
+                    "evaluated_model",
+                    "evaluation.majority.scores",
+                    "evaluation.random_weights.scores",
+                    "evaluation.model.scores",
+                    "params:reporting",
+                ],
+                ["evaluation.scores", "evaluation.comparison", "evaluation.summary"],
+                name="compare_with_controls",
+            ),
+            Node(
+                nodes.bootstrap_scores,
+                [
+                    "evaluated_model",
+                    "evaluation.scores",
+                    "evaluation.model.predictions",
+                    "evaluation.random_weights.predictions",
+                    "params:reporting",
+                ],
+                "evaluation.paired_bootstrap",
+                name="bootstrap_model",
+            ),
+            Node(
+                nodes.count_confusions,
+                ["evaluated_model", "evaluation.model.predictions"],
+                "evaluation.confusions",
+                name="count_confusions_of_model",
+            ),
+            Node(
+                nodes.make_submission,
+                ["evaluation.test_predictions", "params:finetuning"],
+                "evaluation.submission",
+                name="make_submission",
+            ),
+        ],
+        tags="evaluation",
+    )
