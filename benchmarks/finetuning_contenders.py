@@ -32,6 +32,7 @@ def ours(work: Work) -> Scores:
     execution = ExecutionParameters(
         device="auto",
         precision="auto",
+        compile="never",
         workers=0,
         evaluations=1,
         evaluation_sequences=1,

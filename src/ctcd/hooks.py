@@ -157,6 +157,7 @@ class ProjectHooks:
     """One line per stage, and at the end the summary and the place of the report."""
 
     def __init__(self) -> None:
+        self._parameters: Parameters | None = None
         self._unread: set[str] = set()
         self._forget()
 
@@ -172,14 +173,15 @@ class ProjectHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse wrong parameters before any node runs."""
-        self._parameters = check_parameters(context.config_loader["parameters"])
-        self._unread = {"probes"} - {self._parameters.finetuning.suite}
+        self._parameters = parameters = check_parameters(context.config_loader["parameters"])
+        self._unread = {"probes"} - {parameters.finetuning.suite}
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Refuse a run whose input is missing or whose methods do not fit the pipeline."""
         self._forget()
-        check_methods(pipeline, self._parameters)
+        if self._parameters is not None:
+            check_methods(pipeline, self._parameters)
         if not run_params["only_missing_outputs"]:
             check_inputs(pipeline, catalog, run_params["load_versions"], self._unread)
 

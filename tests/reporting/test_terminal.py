@@ -29,12 +29,12 @@ def test_default_study_as_text(study_scores: pd.DataFrame, study_history: pd.Dat
             "ctcd student - standalone student  +5.00  +4.88 to +5.12     better",
             "ctcd teacher - standalone teacher   0.00  -2.42 to +2.42  undecided",
             "",
-            "Held-out masked-word loss in nats, one pre-training run each",
-            "                     loss  unigram entropy  below it by  masked accuracy",
-            "standalone teacher  4.000            6.500        2.500           30.0 %",
-            "standalone student  4.400            6.500        2.100           30.0 %",
-            "ctcd teacher        3.900            6.500        2.600           30.0 %",
-            "ctcd student        4.200            6.500        2.300           30.0 %",
+            "Held-out loss on predicted words in nats, one pre-training run each",
+            "                     loss  unigram entropy  below it by  accuracy",
+            "standalone teacher  4.000            6.500        2.500    30.0 %",
+            "standalone student  4.400            6.500        2.100    30.0 %",
+            "ctcd teacher        3.900            6.500        2.600    30.0 %",
+            "ctcd student        4.200            6.500        2.300    30.0 %",
         ]
     )
 

@@ -99,7 +99,8 @@ def finetune(
     hardware = choose_hardware(execution, configuration.hidden_size)
     predicted = tokenized.task.validation_splits if predicted is None else predicted
     with _seeded(seed, hardware.device):
-        network = _load(model, configuration).to(hardware.device)
+        network = _load(model, configuration)
+        hardware.place(network)
         splits = {
             name: DeviceSplit.of(tokenized.splits[name], tokenized.padding_id, hardware.device)
             for name in ("train", *predicted)

@@ -73,9 +73,9 @@ def _losses(losses: pd.DataFrame) -> str:
         ["loss", *(number(value, 3) for value in losses["heldout_loss"])],
         ["unigram entropy", *(number(value, 3) for value in losses["unigram_entropy"])],
         ["below it by", *(number(value, 3) for value in losses["below_unigram"])],
-        ["masked accuracy", *(f"{number(100 * value, 1)} %" for value in losses["heldout_accuracy"])],
+        ["accuracy", *(f"{number(100 * value, 1)} %" for value in losses["heldout_accuracy"])],
     ]
-    return f"Held-out masked-word loss in nats, one pre-training run each\n{_aligned(columns)}"
+    return f"Held-out loss on predicted words in nats, one pre-training run each\n{_aligned(columns)}"
 
 
 def _tables_that_fit(columns: Sequence[Column], width: int) -> list[list[Column]]:

@@ -80,7 +80,7 @@ def _loss_verdicts(comparison: pd.DataFrame, losses: pd.DataFrame) -> list[dict[
         clauses.setdefault(split_model_name(model)[0], []).append(f"the {model} ends {place} the {reference}")
     return [
         {
-            "claim": f"The {variant} models predict masked words better than the {STANDALONE} models",
+            "claim": f"The {variant} models predict held-out words better than the {STANDALONE} models",
             "outcome": "one run",
             "sentence": f"Held-out loss, one pre-training run each and so no interval: {'; '.join(of_variant)}.",
         }
