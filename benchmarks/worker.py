@@ -1,5 +1,6 @@
 """A process that holds one contender: only one works at a time, and each one's memory is its own."""
 
+import gc
 import importlib
 import multiprocessing
 import os
@@ -136,6 +137,8 @@ class Host:
         with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
             training.advance(1)
         training.close()
+        del training
+        gc.collect()
         return counter.get_total_flops()
 
     def close(self) -> None:
@@ -146,6 +149,7 @@ class Host:
         if self._training is not None:
             self._training.close()
         self._training = None
+        gc.collect()  # what hangs together in circles would stand in the way of the next models
 
 
 def _serve(connection: Connection, assignment: Assignment) -> None:

@@ -1,4 +1,6 @@
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
@@ -65,6 +67,20 @@ def test_the_last_feed_forward_part_sees_predicted_positions_only(architecture: 
             linear.register_forward_pre_hook(lambda _, inputs: rows.append(inputs[0].shape[:-1].numel()))
     predicted(tokens, POSITIONS)
     assert rows == [48, 48, 4, 4]
+
+
+@pytest.mark.parametrize("architecture", ["bert", "modernbert"])
+def test_a_model_that_nobody_holds_is_freed_at_once(architecture: str, tokenizer) -> None:
+    model = model_of(architecture, tokenizer)
+    PredictedLogits(model)(tokens_of(tokenizer), POSITIONS)
+    weight = weakref.ref(model.get_input_embeddings().weight)
+    gc.collect()
+    gc.disable()
+    try:
+        del model
+        assert weight() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.slow

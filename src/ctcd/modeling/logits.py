@@ -22,10 +22,11 @@ class PredictedLogits:
         """Wrap a model of a family in `FAMILIES`; called in any other way, the model works as before."""
         self._model = model
         self._family = FAMILIES[model.config.model_type]
-        self._positions: Tensor | None = None
-        self._is_narrowed = False
-        if self._family.position_wise is not None:
-            self._narrow(self._family.position_wise)
+        self._narrowing = _Narrowing()
+        part = self._family.position_wise
+        if part is not None:
+            self._narrowing.attach(part, model)
+        self._selects = part is not None and part.last is None
 
     def __call__(self, input_ids: Tensor, positions: Tensor) -> Tensor:
         """Compute the logits.
@@ -37,37 +38,43 @@ class PredictedLogits:
         Returns:
             (positions, vocabulary)
         """
-        self._positions = positions
+        self._narrowing.positions = positions
         # The key-value cache of causal models serves generation only.
         options = {} if self._family.objective == "mlm" else {"use_cache": False}
         hidden = self._model.base_model(input_ids=input_ids, **options).last_hidden_state.flatten(0, 1)
-        self._positions = None
-        if not self._is_narrowed:
+        self._narrowing.positions = None
+        if not self._selects:
             hidden = hidden.index_select(0, positions)
         output_layer = self._model.get_output_embeddings()
         return _padded_linear(
             self._family.transform(self._model, hidden), output_layer, VOCABULARY_MULTIPLE.get(hidden.device.type, 1)
         )
 
-    def _narrow(self, part: PositionWise) -> None:
-        """Have the model's last layer select the positions on the way."""
-        part.first(self._model).register_forward_pre_hook(self._select)
-        if part.last is None:
-            self._is_narrowed = True
-        else:
-            part.last(self._model).register_forward_hook(self._put_back)
+
+class _Narrowing:
+    """Has a model's last layer select positions on the way.
+
+    The model's hooks hold it, so it does not hold the model: a circle would keep the weights in memory.
+    """
+
+    positions: Tensor | None = None
+
+    def attach(self, part: PositionWise, model: PreTrainedModel) -> None:
+        part.first(model).register_forward_pre_hook(self._select)
+        if part.last is not None:
+            part.last(model).register_forward_hook(self._put_back)
 
     def _select(self, _: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        if self._positions is None:
+        if self.positions is None:
             return inputs
         self._shape = inputs[0].shape
-        return tuple(hidden.flatten(0, 1).index_select(0, self._positions).unsqueeze(0) for hidden in inputs)
+        return tuple(hidden.flatten(0, 1).index_select(0, self.positions).unsqueeze(0) for hidden in inputs)
 
     def _put_back(self, _: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-        if self._positions is None:
+        if self.positions is None:
             return output
         whole = output.new_zeros(self._shape).flatten(0, 1)
-        return whole.index_copy(0, self._positions, output[0]).view(self._shape)
+        return whole.index_copy(0, self.positions, output[0]).view(self._shape)
 
 
 def _padded_linear(hidden: Tensor, layer: nn.Linear, multiple: int) -> Tensor:
