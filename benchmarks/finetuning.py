@@ -117,12 +117,12 @@ def _report(
 
 def _table(report: dict[str, Any]) -> str:
     tasks = list(report["scores"]["ctcd"])
-    lines = [f"{'':28}{'seconds':>9}{'ctcd is':>12}" + "".join(f"{task:>16}" for task in tasks)]
+    lines = [f"{'':28}{'seconds':>9}{'ctcd is':>15}" + "".join(f"{task:>16}" for task in tasks)]
     for name, seconds in report["median_seconds"].items():
         ratio = report["times_faster_than"].get(name)
         faster = f"{ratio:.2f}x faster" if ratio else ""
         cells = "".join(f"{_score(report['scores'][name][task]):>16}" for task in tasks)
-        lines.append(f"{name:28}{seconds:9.1f}{faster:>12}{cells}")
+        lines.append(f"{name:28}{seconds:9.1f}{faster:>15}{cells}")
     return "\n".join(lines)
 
 
