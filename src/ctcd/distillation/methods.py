@@ -15,6 +15,11 @@ Role = Literal["teacher", "student"]
 ROLES: tuple[Role, Role] = ("teacher", "student")
 
 
+def roles_except(frozen: Role | None) -> tuple[Role, ...]:
+    """The roles that are trained if one of them is frozen, or none."""
+    return tuple(role for role in ROLES if role != frozen)
+
+
 @dataclass(frozen=True)
 class Weights:
     """Weights of the four losses. A zero weight costs nothing: its term is not computed."""
@@ -47,7 +52,7 @@ class Method:
     @property
     def trained(self) -> tuple[Role, ...]:
         """The roles that are trained."""
-        return tuple(role for role in ROLES if role != self.frozen)
+        return roles_except(self.frozen)
 
 
 METHODS: dict[str, Method] = {

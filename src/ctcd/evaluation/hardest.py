@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from ctcd.distillation.methods import ROLES
 from ctcd.evaluation.suite import LABEL, TaskData
 from ctcd.evaluation.tables import as_in_files, joined
 
 EXAMPLES_EACH = 50
 BOTH_WRONG, STUDENT_ONLY, TEACHER_ONLY = "both wrong", "only the student right", "only the teacher right"
 KEYS = ["task", "split", "example"]
-ROLES = ("teacher", "student")
 COLUMNS = [
     "task", "split", "kind", "example", "text", "second_text", "label",
     "teacher_prediction", "student_prediction", "teacher_right", "student_right", "confidence",

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from ctcd.parameters import ExecutionParameters, FinetuningParameters, ReportingParameters
+from ctcd.pipelines.finetuning.nodes import chosen_suite
 
 
 def evaluate_model(
@@ -21,7 +22,7 @@ def evaluate_model(
     from ctcd.evaluation.scoring import Stores, score_model
     from ctcd.evaluation.tasks import chosen_tasks
 
-    suite = {"probes": probes, "glue": glue, "extra": extra}[finetuning.suite]
+    suite = chosen_suite(finetuning, probes, glue, extra)
     scored = score_model(model, suite, chosen_tasks(finetuning), finetuning, execution, Stores(tokens, results))
     return scored.scores, scored.predictions, scored.failures, scored.test_predictions, scored.search
 

@@ -7,6 +7,11 @@ import pandas as pd
 from ctcd.parameters import ExecutionParameters, FinetuningParameters
 
 
+def chosen_suite(finetuning: FinetuningParameters, probes: Any, glue: Any, extra: Any) -> Any:
+    """The suite that `finetuning.suite` names."""
+    return {"probes": probes, "glue": glue, "extra": extra}[finetuning.suite]
+
+
 def finetune_model(
     model: Any,
     probes: Any,
@@ -22,7 +27,7 @@ def finetune_model(
     from ctcd.evaluation.scoring import Stores, score_model
     from ctcd.evaluation.tasks import chosen_tasks
 
-    suite = {"probes": probes, "glue": glue, "extra": extra}[finetuning.suite]
+    suite = chosen_suite(finetuning, probes, glue, extra)
     settings = finetuning.model_copy(update={"submission": False})  # that is for the pipeline `evaluation`
     scored = score_model(
         EvaluatedModel(model.folder), suite, chosen_tasks(settings), settings, execution, Stores(tokens, results)
@@ -35,8 +40,7 @@ def score_majority(probes: Any, glue: Any, extra: Any, finetuning: FinetuningPar
     from ctcd.evaluation.scoring import score_majority_class
     from ctcd.evaluation.tasks import chosen_tasks
 
-    suite = {"probes": probes, "glue": glue, "extra": extra}[finetuning.suite]
-    return score_majority_class(suite, chosen_tasks(finetuning))
+    return score_majority_class(chosen_suite(finetuning, probes, glue, extra), chosen_tasks(finetuning))
 
 
 def find_hardest_examples(
@@ -52,6 +56,5 @@ def find_hardest_examples(
     from ctcd.evaluation.scoring import read_tasks
     from ctcd.evaluation.tasks import chosen_tasks
 
-    suite = {"probes": probes, "glue": glue, "extra": extra}[finetuning.suite]
-    data, _ = read_tasks(suite, chosen_tasks(finetuning))
+    data, _ = read_tasks(chosen_suite(finetuning, probes, glue, extra), chosen_tasks(finetuning))
     return hardest_examples(teacher, student, data)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kedro.pipeline import Pipeline
 
-from ctcd.distillation.methods import ROLES, Role
+from ctcd.distillation.methods import Role, roles_except
 from ctcd.pipelines import corpus, finetuning, pretraining, reporting
 from ctcd.pipelines.finetuning.pipeline import create_majority_pipeline
 
@@ -27,7 +27,7 @@ class Variant:
     @property
     def trained(self) -> tuple[Role, ...]:
         """The roles that are trained."""
-        return tuple(role for role in ROLES if role != self.frozen)
+        return roles_except(self.frozen)
 
 
 UNTRAINED, STANDALONE, CTCD = Variant("untrained"), Variant("standalone"), Variant("ctcd")
