@@ -8,7 +8,6 @@ from functools import lru_cache
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
-from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from workload import LAYERS, PREDICTED_SHARE, ROLES, SPECIAL_TOKENS, Shape, token_ids_of
 
@@ -18,17 +17,17 @@ from ctcd.distillation.methods import METHODS, Weights
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.logits import PredictedLogits
 from ctcd.parameters import ExecutionParameters, ModelParameters, OptimiserParameters
-from ctcd.training.models import FrozenModel, Trainee
+from ctcd.training.models import FrozenModel, NoModel, Trainee
 from ctcd.training.precision import Hardware, choose_hardware
 from ctcd.training.side_by_side import SideBySide
-from ctcd.training.step import train_step
+from ctcd.training.step import Model, train_step
 
 LEARNING_RATE = 1e-4
 BETAS = (0.9, 0.98)  # the ones of ctcd.training.optimiser
 WEIGHT_DECAY = 0.01
 MAXIMUM_NORM = 1.0
 SEED = 1
-MEASURED_METHODS = ("teacher alone", "student alone", "standalone", "one_way", "ctcd")
+MEASURED_METHODS = ("teacher_alone", "student_alone", "standalone", "one_way", "ctcd")
 
 Terms = tuple[float, float, float, float]  # teacher's hard and soft loss, student's hard and soft loss, unweighted
 
@@ -118,16 +117,13 @@ class EngineTraining:
             torch.bfloat16 if execution.bfloat16 else torch.float32,
             compiles=execution.compiled,
         )
-        roles = [role for role in ROLES if method not in (f"{other} alone" for other in ROLES if other != role)]
-        self._models = {role: self._start(role, method, execution) for role in roles}
-        self._step = self._step_of(method)
+        self._method = METHODS[method]
+        self._models = {role: self._start(role, execution) for role in ROLES}
         self._running = ExitStack()
-        # Dropout is the reason for which ctcd itself runs the two in turn.
+        # Dropout is the reason for which ctcd itself runs all in turn.
         self._side_by_side = self._running.enter_context(
-            SideBySide(self._hardware.device, has_dropout=len(roles) == 1 or not execution.side_by_side)
+            SideBySide(self._hardware, has_dropout=not execution.side_by_side)
         )
-        if execution.compiled:
-            self._compile_in_turn()
 
     def advance(self, steps: int) -> None:
         """Train for some steps."""
@@ -143,7 +139,9 @@ class EngineTraining:
         """End the threads."""
         self._running.close()
 
-    def _start(self, role: str, method: str, execution: Execution) -> Trainee | FrozenModel:
+    def _start(self, role: str, execution: Execution) -> Model:
+        if role not in self._method.trained and not self._method.has_source:
+            return NoModel()
         settings = OptimiserParameters(
             name="adamw",
             learning_rate=LEARNING_RATE,
@@ -151,48 +149,25 @@ class EngineTraining:
             maximum_gradient_norm=MAXIMUM_NORM,
         )
         model = make_model(self._shape, role)
-        if method in METHODS and METHODS[method].frozen == role:
+        if self._method.frozen == role:
             return FrozenModel(model, self._hardware)
         trainee = Trainee.start(model, settings, self._hardware)
         if not execution.plain_attention:
             model.set_attn_implementation("sdpa")
         return trainee
 
-    def _step_of(self, method: str) -> Callable[[PredictionBatch], list[Tensor]]:
-        if method.endswith(" alone"):
-            return self._step_alone
-        return lambda batch: self._step_jointly(batch, METHODS[method].weights)
-
-    def _step_jointly(self, batch: PredictionBatch, weights: Weights) -> list[Tensor]:
+    def _step(self, batch: PredictionBatch) -> list[Tensor]:
         result = train_step(
             self._models["teacher"],
             self._models["student"],
             batch,
-            weights,
+            self._method.weights,
             temperature=1.0,
             label_smoothing=0.0,
             rate_factor=1.0,
             side_by_side=self._side_by_side,
         )
         return list(result.losses[1:])
-
-    def _step_alone(self, batch: PredictionBatch) -> list[Tensor]:
-        (trainee,) = self._models.values()
-        logits = trainee.predict(batch)
-        loss = functional.cross_entropy(logits.float(), batch.labels)
-        (gradient,) = torch.autograd.grad(loss, (logits,))
-        trainee.learn(logits, gradient, loss.isfinite(), 1.0)
-        nothing = loss.new_zeros(())
-        return [loss.detach(), nothing, loss.detach(), nothing]
-
-    def _compile_in_turn(self) -> None:
-        """Compile both models, one after the other: the compiler is not made for two threads at once."""
-        batch = masked_batch(self._shape, 0, self._device)
-        for model in self._models.values():
-            logits = model.predict(batch)
-            if logits.requires_grad:
-                logits.sum().backward()
-            model.model.zero_grad(set_to_none=True)
 
     def _next_batch(self) -> PredictionBatch:
         self._step_number += 1

@@ -3,9 +3,10 @@ import threading
 import pytest
 import torch
 
+from ctcd.training.precision import Hardware
 from ctcd.training.side_by_side import SideBySide
 
-CPU = torch.device("cpu")
+CPU = Hardware(torch.device("cpu"), torch.float32)
 
 
 def test_both_run_at_the_same_time_on_a_cpu() -> None:

@@ -19,6 +19,17 @@ class PredictionBatch(NamedTuple):
     positions: Tensor  # (positions,) indices into the flattened batch, ascending
     labels: Tensor  # (positions,) the true tokens
 
+    def halves(self) -> "list[PredictionBatch]":
+        """The first and the second half of the sequences; a half with nothing to predict is left out."""
+        sequences, length = self.input_ids.shape
+        middle = sequences // 2
+        before = int(torch.searchsorted(self.positions, middle * length))
+        first = PredictionBatch(self.input_ids[:middle], self.positions[:before], self.labels[:before])
+        second = PredictionBatch(
+            self.input_ids[middle:], self.positions[before:] - middle * length, self.labels[before:]
+        )
+        return [half for half in (first, second) if len(half.labels)]
+
 
 class Masking(NamedTuple):
     """What masking needs to know of a tokenizer."""

@@ -39,8 +39,8 @@ class Losses(NamedTuple):
 
 
 def distillation_losses(
-    teacher_logits: Tensor,
-    student_logits: Tensor,
+    teacher_logits: Tensor | None,
+    student_logits: Tensor | None,
     labels: Tensor,
     weights: Weights,
     temperature: float = 1.0,
@@ -49,8 +49,8 @@ def distillation_losses(
     """All four losses; the gradient of `total` reaches both logits.
 
     Args:
-        teacher_logits: (positions, vocabulary), any floating type.
-        student_logits: (positions, vocabulary), any floating type.
+        teacher_logits: (positions, vocabulary), any floating type; None without a teacher.
+        student_logits: (positions, vocabulary), any floating type; None without a student.
         labels: (positions,) true token of each predicted position.
         weights: weights of the four terms; a term of weight 0 is not computed.
         temperature: tau; the soft losses are multiplied by tau^2 so that their gradients keep their scale.
@@ -66,27 +66,29 @@ class _FourLosses(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        teacher: Tensor,
-        student: Tensor,
+        teacher: Tensor | None,
+        student: Tensor | None,
         labels: Tensor,
         weights: Weights,
         temperature: float,
         label_smoothing: float,
     ) -> tuple[Tensor, Tensor]:
-        positions, vocabulary = teacher.shape
-        accumulate = torch.float64 if teacher.dtype == torch.float64 else torch.float32
-        teacher_gradient = torch.empty_like(teacher) if ctx.needs_input_grad[0] else None
-        student_gradient = torch.empty_like(student) if ctx.needs_input_grad[1] else None
-        terms = torch.zeros(4, dtype=accumulate, device=teacher.device)
+        (positions, vocabulary), dtype = _shape_of(teacher, student)
+        accumulate = torch.float64 if dtype == torch.float64 else torch.float32
+        teacher_gradient, student_gradient = (
+            torch.empty_like(logits) if needed and logits is not None else None
+            for logits, needed in zip((teacher, student), ctx.needs_input_grad[:2], strict=True)
+        )
+        terms = torch.zeros(4, dtype=accumulate, device=labels.device)
         factors = _on_device(weights, terms)
         has_soft = bool(weights.teacher_soft or weights.student_soft)
-        losses_of_rows = _compiled() if teacher.is_cuda else _losses_of_rows
-        rows_at_once = max(1, LOGITS_AT_ONCE.get(teacher.device.type, 1 << 24) // vocabulary)
+        losses_of_rows = _compiled() if labels.is_cuda else _losses_of_rows
+        rows_at_once = max(1, LOGITS_AT_ONCE.get(labels.device.type, 1 << 24) // vocabulary)
         for start in range(0, positions, rows_at_once):
             rows = slice(start, start + rows_at_once)
             terms += losses_of_rows(
-                teacher[rows].to(accumulate),
-                student[rows].to(accumulate),
+                None if teacher is None else teacher[rows].to(accumulate),
+                None if student is None else student[rows].to(accumulate),
                 labels[rows].unsqueeze(1),
                 factors,
                 has_soft,
@@ -109,6 +111,11 @@ class _FourLosses(torch.autograd.Function):
         return *gradients, None, None, None, None
 
 
+def _shape_of(*logits: Tensor | None) -> tuple[torch.Size, torch.dtype]:
+    """Shape and type of the logits that there are."""
+    return next((each.shape, each.dtype) for each in logits if each is not None)
+
+
 def _on_device(weights: Weights, like: Tensor) -> Tensor:
     """The weights in the order of the terms: (4,). Filled there, because a copy to a GPU would be waited for."""
     values = (weights.teacher_hard, weights.teacher_soft, weights.student_hard, weights.student_soft)
@@ -122,8 +129,8 @@ def _compiled() -> Callable[..., Tensor]:
 
 
 def _losses_of_rows(
-    teacher: Tensor,
-    student: Tensor,
+    teacher: Tensor | None,
+    student: Tensor | None,
     labels: Tensor,
     weights: Tensor,
     has_soft: bool,
@@ -137,13 +144,17 @@ def _losses_of_rows(
     Neither matrix of log-probabilities is needed: with the logarithms of the normalisers N, KL(p_T || p_S) is
     sum(p_T * (T - S)) - (N_T - N_S) in each row.
     """
-    teacher_probability, teacher_normaliser = _softmax(teacher)
-    student_probability, student_normaliser = _softmax(student)
-    teacher_hard = _cross_entropy(teacher, teacher_normaliser, labels, label_smoothing)
-    student_hard = _cross_entropy(student, student_normaliser, labels, label_smoothing)
-    teacher_soft = student_soft = torch.zeros_like(teacher_hard)
-    difference = None
+    teacher_hard = student_hard = teacher_soft = student_soft = weights.new_zeros(())
+    teacher_probability = student_probability = difference = None
+    if teacher is not None:
+        teacher_probability, teacher_normaliser = _softmax(teacher)
+        teacher_hard = _cross_entropy(teacher, teacher_normaliser, labels, label_smoothing)
+    if student is not None:
+        student_probability, student_normaliser = _softmax(student)
+        student_hard = _cross_entropy(student, student_normaliser, labels, label_smoothing)
     if has_soft:
+        assert teacher is not None and student is not None
+        assert teacher_probability is not None and student_probability is not None
         teacher_source, student_source = teacher_probability, student_probability
         if temperature != 1.0:
             teacher, student = teacher / temperature, student / temperature
@@ -177,7 +188,7 @@ def _cross_entropy(logits: Tensor, normaliser: Tensor, labels: Tensor, label_smo
 
 def _put_gradient(
     buffer: Tensor | None,
-    probability: Tensor,
+    probability: Tensor | None,
     labels: Tensor,
     hard: Tensor,
     soft: Tensor,
@@ -185,7 +196,7 @@ def _put_gradient(
     label_smoothing: float,
 ) -> None:
     """Write hard * (probability - target) + soft * difference into the buffer; uses up the probabilities."""
-    if buffer is None:
+    if buffer is None or probability is None:
         return
     gradient = torch.mul(probability, hard, out=buffer if buffer.dtype == probability.dtype else probability)
     gradient.scatter_add_(1, labels, (-(1 - label_smoothing) * hard).expand_as(labels))

@@ -40,7 +40,7 @@ class Method:
 
     Attributes:
         weights: of the four losses.
-        frozen: the role that is not trained; its model is ready before.
+        frozen: the role that is not trained; its model is ready before, where the other one learns from it.
         learns_from_itself: whether the source of each soft loss is a moving average of the model's own weights instead
             of the other model.
     """
@@ -54,10 +54,17 @@ class Method:
         """The roles that are trained."""
         return roles_except(self.frozen)
 
+    @property
+    def has_source(self) -> bool:
+        """Whether the frozen role's model is learned from; else there is none."""
+        return self.frozen is not None and bool(self.weights.teacher_soft or self.weights.student_soft)
+
 
 METHODS: dict[str, Method] = {
     # With both soft weights 0 the models never touch: one run gives both baselines.
     "standalone": Method(Weights(teacher_hard=1, teacher_soft=0, student_hard=1, student_soft=0)),
+    "teacher_alone": Method(Weights(teacher_hard=1, teacher_soft=0, student_hard=0, student_soft=0), frozen="student"),
+    "student_alone": Method(Weights(teacher_hard=0, teacher_soft=0, student_hard=1, student_soft=0), frozen="teacher"),
     # A ready teacher teaches the student (Hinton et al. 2015), or a ready student the teacher.
     "one_way": Method(Weights(teacher_hard=0, teacher_soft=0, student_hard=1, student_soft=4), frozen="teacher"),
     "reverse": Method(Weights(teacher_hard=1, teacher_soft=1, student_hard=0, student_soft=0), frozen="student"),

@@ -4,6 +4,7 @@ Hugging Face models compute logits at every position; with 15 % of the positions
 model's work. Here the last layer's feed-forward part, too, sees the predicted positions alone: nothing else reads it.
 """
 
+import threading
 from typing import Any
 
 from torch import Tensor, nn
@@ -51,8 +52,8 @@ class PredictedLogits:
         )
 
 
-class _Narrowing:
-    """Has a model's last layer select positions on the way.
+class _Narrowing(threading.local):
+    """Has a model's last layer select positions on the way; each thread that calls the model has positions of its own.
 
     The model's hooks hold it, so it does not hold the model: a circle would keep the weights in memory.
     """

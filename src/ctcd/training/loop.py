@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 
 import torch
@@ -12,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.corpus.prediction import PredictionBatch
 from ctcd.corpus.shards import Shards
-from ctcd.distillation.methods import Method, Role, Weights
+from ctcd.distillation.methods import ROLES, Method, Role, Weights
 from ctcd.errors import InputError
 from ctcd.modeling.architecture import parameter_count
 from ctcd.modeling.pretrained import PretrainedModel
@@ -23,15 +24,13 @@ from ctcd.training.batches import prefetched, rows_of_step
 from ctcd.training.checkpoint import resume_training, save_training
 from ctcd.training.evaluation import HeldoutScore, evaluate
 from ctcd.training.history import History
-from ctcd.training.models import FrozenModel, Trainee
+from ctcd.training.models import NoModel
 from ctcd.training.schedule import learning_rate_factor, soft_weight_factor
 from ctcd.training.setup import Training, start_training
 from ctcd.training.state import StateStore
-from ctcd.training.step import StepResult, train_step
+from ctcd.training.step import Model, StepResult, train_step
 
 HISTORY_ROWS = 100  # points of a training curve
-
-Model = Trainee | FrozenModel
 
 
 def pretrain(
@@ -148,8 +147,8 @@ def _pairs(training: Training) -> list[tuple[Model, Model, Weights]]:
             (averages["student"], trainees["student"], Weights(0, 0, weights.student_hard, weights.student_soft)),
         ]
     models: dict[Role, Model] = {**trainees}
-    if training.method.frozen is not None and training.frozen is not None:
-        models[training.method.frozen] = training.frozen
+    if training.method.frozen is not None:
+        models[training.method.frozen] = training.frozen or NoModel()
     return [(models["teacher"], models["student"], weights)]
 
 
@@ -210,9 +209,8 @@ def _heldout_scores(training: Training) -> dict[Role, HeldoutScore]:
         trainee = training.trainees.get(role)
         return None if trainee is None else evaluate(trainee, training.heldout)
 
-    teacher, student = training.side_by_side(lambda: score("teacher"), lambda: score("student"))
-    scores: dict[Role, HeldoutScore | None] = {"teacher": teacher, "student": student}
-    return {role: found for role, found in scores.items() if found is not None}
+    scores = training.side_by_side(*(partial(score, role) for role in ROLES))
+    return {role: found for role, found in zip(ROLES, scores, strict=True) if found is not None}
 
 
 def _is_due(step: int, steps: int, times: int) -> bool:

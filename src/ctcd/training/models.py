@@ -42,19 +42,16 @@ class Trainee:
         with self.hardware.autocast():
             return self._fast_logits(batch.input_ids, batch.positions)
 
-    def learn(self, logits: Tensor, gradient: Tensor | None, is_finite: Tensor, rate_factor: float) -> Tensor:
-        """Go back from the loss's gradient at the logits, clip, update.
+    def learn(self, is_finite: Tensor, rate_factor: float) -> Tensor:
+        """Clip the gradient that has gathered, and make a step against it.
 
         Args:
-            logits: as `predict` gave them.
-            gradient: of the loss, of the same shape.
             is_finite: scalar; where it is not true nothing is updated. No one waits for it.
             rate_factor: share of the peak learning rate.
 
         Returns:
             The gradient's norm before clipping.
         """
-        logits.backward(gradient)
         gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         set_learning_rate(self.optimisers, rate_factor)
@@ -95,7 +92,17 @@ class FrozenModel:
         with self.hardware.autocast():
             return self._logits(batch.input_ids, batch.positions)
 
-    def learn(self, logits: Tensor, gradient: Tensor | None, is_finite: Tensor, rate_factor: float) -> None:
+    def learn(self, is_finite: Tensor, rate_factor: float) -> None:
+        """Learn nothing."""
+
+
+class NoModel:
+    """The place of a model that a method does without."""
+
+    def predict(self, batch: PredictionBatch) -> None:
+        """Predict nothing."""
+
+    def learn(self, is_finite: Tensor, rate_factor: float) -> None:
         """Learn nothing."""
 
 

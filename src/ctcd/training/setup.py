@@ -100,7 +100,7 @@ def start_training(
         },
         trainees={role: Trainee.start(model, settings.optimiser, hardware) for role, model in models.items()},
         frozen=None if frozen is None else FrozenModel(frozen.model, hardware),
-        side_by_side=SideBySide(hardware.device, has_dropout=any(shape.dropout for shape in shapes.values())),
+        side_by_side=SideBySide(hardware, has_dropout=any(shape.dropout for shape in shapes.values())),
         identity=flatten(
             {
                 "method": asdict(method),
@@ -126,7 +126,7 @@ def _common_objective(shapes: list[ModelParameters], frozen: PretrainedModel | N
 def _check_frozen(
     method: Method, frozen: PretrainedModel | None, tokenizer: PreTrainedTokenizerBase, length: int
 ) -> None:
-    if (method.frozen is None) != (frozen is None):
+    if (method.has_source and frozen is None) or (method.frozen is None and frozen is not None):
         wanted = f"a ready {method.frozen}" if method.frozen else "no ready model"
         raise InputError(
             f"This method wants {wanted}, the pipeline gives it {'none' if frozen is None else 'one'}: choose another "

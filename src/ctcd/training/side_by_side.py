@@ -1,26 +1,30 @@
-"""Teacher and student at the same time."""
+"""How a step uses the cores: in halves, side by side, or at once."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Self, TypeVar
 
 import torch
+
+from ctcd.corpus.prediction import PredictionBatch
+from ctcd.training.precision import Hardware
 
 Result = TypeVar("Result")
 
 
 class SideBySide:
-    """Calls two functions, the teacher's and the student's, and gives both results.
+    """Calls functions at the same time and gives their results.
 
-    On a CPU they run in two threads with half of the cores each: for small models that is faster than all cores on one
-    operation after the other, and it does not collapse when another program uses a core. The models never touch the
-    same tensors, so the results are the same as in turn. On a GPU, and where dropout draws from the one generator that
-    all threads share, they run in turn.
+    On a CPU two threads, with half of the cores each, take half of every batch: for small models that is faster than
+    all cores on one operation after the other, and it does not collapse when another program uses a core. The two
+    halves' gradients meet as two summands, whose order does not matter, so the result is always the same. There is one
+    part and one thread on a GPU, where models are compiled (halves differ in their number of predicted positions, and
+    every new shape would be compiled anew), and where dropout draws from the one generator that all threads share.
     """
 
-    def __init__(self, device: torch.device, has_dropout: bool) -> None:
+    def __init__(self, hardware: Hardware, has_dropout: bool) -> None:
         """Decide how; the threads start with the `with` block."""
-        self._in_threads = device.type == "cpu" and not has_dropout
+        self._in_threads = hardware.device.type == "cpu" and not hardware.compiles and not has_dropout
         self._threads: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -29,7 +33,7 @@ class SideBySide:
         if self._in_threads:
             half = max(1, self._cores // 2)
             torch.set_num_threads(half)
-            self._threads = ThreadPoolExecutor(2, "model", initializer=torch.set_num_threads, initargs=(half,))
+            self._threads = ThreadPoolExecutor(2, "half", initializer=torch.set_num_threads, initargs=(half,))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -39,10 +43,14 @@ class SideBySide:
             self._threads.shutdown()
             self._threads = None
 
-    def __call__(self, teacher: Callable[[], Result], student: Callable[[], Result]) -> tuple[Result, Result]:
-        """Call both functions; an error in one of them is raised once both have ended."""
+    def parts_of(self, batch: PredictionBatch) -> list[PredictionBatch]:
+        """What is computed at the same time: halves of the batch, or all of it."""
+        return batch.halves() if self._in_threads else [batch]
+
+    def __call__(self, *functions: Callable[[], Result]) -> list[Result]:
+        """Call all functions; an error in one of them is raised once all have ended."""
         if self._threads is None:
-            return teacher(), student()
-        of_teacher, of_student = self._threads.submit(teacher), self._threads.submit(student)
-        of_student.exception()
-        return of_teacher.result(), of_student.result()
+            return [function() for function in functions]
+        calls = [self._threads.submit(function) for function in functions]
+        wait(calls)
+        return [call.result() for call in calls]

@@ -6,6 +6,7 @@
 (Lee et al. 2023; the source of each KL is a constant for the model that learns from it.)
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -14,22 +15,24 @@ from torch import Tensor
 from ctcd.corpus.prediction import PredictionBatch
 from ctcd.distillation.losses import Losses, distillation_losses
 from ctcd.distillation.methods import Weights
-from ctcd.training.models import FrozenModel, Trainee
+from ctcd.training.models import FrozenModel, NoModel, Trainee
 from ctcd.training.side_by_side import SideBySide
+
+Model = Trainee | FrozenModel | NoModel
 
 
 class StepResult(NamedTuple):
     """What a step gives, on its device. Nothing was updated where `is_finite` is false."""
 
     losses: Losses
-    teacher_norm: Tensor | None  # of the gradient, before clipping; None for a frozen model
+    teacher_norm: Tensor | None  # of the gradient, before clipping; None for a model that is not trained
     student_norm: Tensor | None
     is_finite: Tensor
 
 
 def train_step(
-    teacher: Trainee | FrozenModel,
-    student: Trainee | FrozenModel,
+    teacher: Model,
+    student: Model,
     batch: PredictionBatch,
     weights: Weights,
     temperature: float,
@@ -47,23 +50,23 @@ def train_step(
         temperature: tau.
         label_smoothing: of the hard losses.
         rate_factor: share of the peak learning rate at this step.
-        side_by_side: how both models are run.
+        side_by_side: what of it is computed at the same time.
     """
-    teacher_logits, student_logits = side_by_side(lambda: teacher.predict(batch), lambda: student.predict(batch))
-    losses = distillation_losses(teacher_logits, student_logits, batch.labels, weights, temperature, label_smoothing)
-    is_finite = losses.total.detach().isfinite()
-    # The two graphs meet in the losses only: from the logits on, each model goes back alone.
-    teacher_gradient, student_gradient = _gradients(losses.total, teacher_logits, student_logits)
-    norms = side_by_side(
-        lambda: teacher.learn(teacher_logits, teacher_gradient, is_finite, rate_factor),
-        lambda: student.learn(student_logits, student_gradient, is_finite, rate_factor),
+
+    def forward_and_backward(part: PredictionBatch) -> Tensor:
+        share = len(part.labels) / len(batch.labels)  # losses are means over predicted positions
+        teacher_logits, student_logits = teacher.predict(part), student.predict(part)
+        losses = distillation_losses(teacher_logits, student_logits, part.labels, weights, temperature, label_smoothing)
+        (losses.total * share).backward()
+        return torch.stack(losses).detach() * share
+
+    parts = side_by_side.parts_of(batch)
+    losses_of_parts = side_by_side(*(partial(forward_and_backward, part) for part in parts))
+    losses = Losses(*torch.stack(losses_of_parts).sum(0).unbind())
+    is_finite = losses.total.isfinite()
+    teacher_norm, student_norm = side_by_side(
+        lambda: teacher.learn(is_finite, rate_factor), lambda: student.learn(is_finite, rate_factor)
     )
-    for norm in norms:
+    for norm in (teacher_norm, student_norm):
         is_finite = is_finite if norm is None else is_finite & norm.isfinite()
-    return StepResult(Losses(*(loss.detach() for loss in losses)), *norms, is_finite)
-
-
-def _gradients(total: Tensor, *logits: Tensor) -> list[Tensor | None]:
-    """The gradient at the logits of each model; None for a frozen one."""
-    found = iter(torch.autograd.grad(total, [each for each in logits if each.requires_grad]))
-    return [next(found) if each.requires_grad else None for each in logits]
+    return StepResult(losses, teacher_norm, student_norm, is_finite)
