@@ -32,6 +32,29 @@ def test_the_number_of_predicted_positions_is_fixed_by_the_shape() -> None:
     assert counts == {round(0.15 * 64 * 64)}
 
 
+@pytest.mark.parametrize("shape", [(64, 64), (7, 33), (3, 4), (1, 8), (5, 2)])
+def test_every_number_of_sequences_has_its_share_of_the_predicted_positions(shape: tuple[int, int]) -> None:
+    sequences, length = shape
+    masked = mask_tokens(torch.randint(5, 1000, shape), MASKING, seed=1, step=0)
+    for count in range(1, sequences + 1):
+        wanted = max(1, round(0.15 * length * count))
+        assert int((masked.positions < count * length).sum()) == wanted
+
+
+def test_halves_hold_all_that_is_predicted() -> None:
+    masked = mask_tokens(batch(7, 16), MASKING, seed=1, step=0)
+    first, second = masked.halves()
+    assert torch.equal(torch.cat([first.input_ids, second.input_ids]), masked.input_ids)
+    assert torch.equal(torch.cat([first.labels, second.labels]), masked.labels)
+    read = [half.input_ids.flatten()[half.positions] for half in (first, second)]
+    assert torch.equal(torch.cat(read), masked.input_ids.flatten()[masked.positions])
+
+
+def test_a_half_with_nothing_to_predict_is_left_out() -> None:
+    (only,) = mask_tokens(batch(2, 3), MASKING, seed=1, step=0).halves()
+    assert len(only.labels) == 1
+
+
 def test_positions_are_distinct_and_ascending() -> None:
     positions = mask_tokens(batch(), MASKING, seed=1, step=0).positions
     assert (positions.diff() > 0).all()

@@ -1,5 +1,6 @@
 """Dynamic masking, drawn from (seed, step) alone: every variant and every resumed run sees the same batches."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -49,8 +50,9 @@ def masking_for(tokenizer: PreTrainedTokenizerBase, share: float, device: torch.
 def mask_tokens(token_ids: Tensor, masking: Masking, seed: int, step: int) -> PredictionBatch:
     """Choose positions and hide their tokens: 80 % by the mask, 10 % by a random token, 10 % not at all.
 
-    The number of predicted positions depends on the batch's shape only, so shapes stay static and nothing waits for the
-    device. Special tokens are chosen where ordinary ones do not suffice.
+    Every sequence has its share of the predicted positions, up to rounding, and their numbers depend on the batch's
+    shape only: so shapes stay static, also those of parts of the batch, and nothing waits for the device. Special
+    tokens are chosen where ordinary ones do not suffice.
 
     Args:
         token_ids: (sequences, length), on the device where the batch is wanted; the result is the same on every one.
@@ -62,8 +64,7 @@ def mask_tokens(token_ids: Tensor, masking: Masking, seed: int, step: int) -> Pr
     counters = torch.arange(tokens.numel(), device=tokens.device)
     order = random_bits(counters, seed_from(seed, step, "positions")) >> 1
     order = order - _HALF * torch.isin(tokens, masking.special_ids)
-    count = max(1, round(masking.share * tokens.numel()))
-    positions = order.topk(count).indices.sort().values
+    positions = _highest_of_each(order.view_as(token_ids), masking.share)
     labels = tokens[positions]
 
     draw = random_bits(positions, seed_from(seed, step, "replacement")) & ((1 << 31) - 1)
@@ -71,6 +72,26 @@ def mask_tokens(token_ids: Tensor, masking: Masking, seed: int, step: int) -> Pr
     replaced = torch.where(draw < round((MASKED + RANDOM) * (1 << 31)), random_ids, labels)
     shown = torch.where(draw < round(MASKED * (1 << 31)), masking.mask_id, replaced)
     return PredictionBatch(tokens.index_copy(0, positions, shown).view_as(token_ids), positions, labels)
+
+
+def _highest_of_each(order: Tensor, share: float) -> Tensor:
+    """Indices into the flattened (sequences, length) of each sequence's highest entries, ascending."""
+    most, wanted = _places(*order.shape, share, order.device)
+    starts = torch.arange(0, order.numel(), order.shape[1], device=order.device)
+    highest = order.topk(most, dim=1).indices + starts.unsqueeze(1)
+    return highest.flatten().index_select(0, wanted).sort().values
+
+
+@lru_cache(maxsize=8)
+def _places(sequences: int, length: int, share: float, device: torch.device) -> tuple[int, Tensor]:
+    """How many entries to look for in each sequence, and which of all that are found to keep.
+
+    Of the first i sequences `share` of all entries is kept, rounded; at least one.
+    """
+    last = torch.arange(1, sequences + 1, dtype=torch.float64).mul_(share * length).round_().clamp_(min=1).long()
+    counts = last.diff(prepend=last.new_zeros(1))
+    most = int(counts.max())
+    return most, (torch.arange(most) < counts.unsqueeze(1)).flatten().nonzero().squeeze(1).to(device)
 
 
 def next_tokens(token_ids: Tensor) -> PredictionBatch:

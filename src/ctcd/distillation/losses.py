@@ -153,8 +153,10 @@ def _losses_of_rows(
         student_probability, student_normaliser = _softmax(student)
         student_hard = _cross_entropy(student, student_normaliser, labels, label_smoothing)
     if has_soft:
-        assert teacher is not None and student is not None
-        assert teacher_probability is not None and student_probability is not None
+        assert teacher is not None
+        assert student is not None
+        assert teacher_probability is not None
+        assert student_probability is not None
         teacher_source, student_source = teacher_probability, student_probability
         if temperature != 1.0:
             teacher, student = teacher / temperature, student / temperature
