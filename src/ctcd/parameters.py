@@ -112,11 +112,18 @@ class SoftWeightsParameters(Settings):
 
 
 class PretrainingParameters(Settings):
-    """What all variants of a study share."""
+    """What all variants of a study share.
+
+    The budget is `steps`, or what is set of `tokens`, `epochs` and `minutes`.
+    """
 
     teacher: ModelParameters
     student: ModelParameters
     steps: Annotated[int, Field(ge=0)]
+    tokens: PositiveInteger | None = None
+    epochs: PositiveNumber | None = None
+    minutes: PositiveNumber | None = None
+    matched_operations: bool = False
     batch_size: PositiveInteger
     masking_share: Annotated[float, Field(gt=0.0, lt=1.0)]
     temperature: PositiveNumber
@@ -127,6 +134,13 @@ class PretrainingParameters(Settings):
     optimiser: OptimiserParameters
     seed: int
 
+    @model_validator(mode="after")
+    def _has_one_budget(self) -> "PretrainingParameters":
+        chosen = [name for name in ("tokens", "epochs", "minutes") if getattr(self, name) is not None]
+        if len(chosen) > 1:
+            raise ValueError(f"{' and '.join(chosen)} are both set: set one of them to null")
+        return self
+
 
 class VariantParameters(Settings):
     """One variant: a method, and where it differs from the method's weights and from what all variants share."""
@@ -136,6 +150,7 @@ class VariantParameters(Settings):
     teacher: ModelParameters | None = None
     student: ModelParameters | None = None
     steps: Annotated[int, Field(ge=0)] | None = None
+    matched_operations: bool | None = None
     temperature: PositiveNumber | None = None
     label_smoothing: Share | None = None
     soft_weights: SoftWeightsParameters | None = None
@@ -145,6 +160,8 @@ class VariantParameters(Settings):
         """What all variants share, with this variant's differences."""
         own = ("method", "weights")
         differences = {name: value for name, value in self if name not in own and value is not None}
+        if self.steps is not None:
+            differences |= {"tokens": None, "epochs": None, "minutes": None}
         return shared.model_copy(update=differences)
 
 

@@ -33,7 +33,7 @@ class Progress:
     """
 
     def __init__(self, label: str, total: int, log_seconds: float) -> None:
-        """`total` is the number of the last step, counted from 1."""
+        """`total` is the number of the last step, counted from 1; it may be set later, where it is only foreseen."""
         self.label = label
         self.total = total
         self.log_seconds = log_seconds
@@ -55,7 +55,8 @@ class Progress:
         if self._first is None:
             self._first = (step, now)
         if self._bar:
-            self._bar.update(step, self._text(metrics, tokens_per_second), self._seconds_left(step, now))
+            text = self._text(metrics, tokens_per_second)
+            self._bar.update(step, self.total, text, self._seconds_left(step, now))
         elif now - self._logged_at >= self.log_seconds:
             self._log(now)
 
@@ -117,9 +118,9 @@ class _Bar:
             if isinstance(handler, logging.StreamHandler) and handler.stream is before:
                 self._redirected.append((handler, handler.setStream(sys.stderr)))
 
-    def update(self, step: int, text: str, seconds_left: float | None) -> None:
+    def update(self, step: int, total: int, text: str, seconds_left: float | None) -> None:
         left = "" if seconds_left is None else f"{clock(seconds_left)} left"
-        self._progress.update(self._task, completed=step, text=text, left=left)
+        self._progress.update(self._task, completed=step, total=total, text=text, left=left)
 
     def stop(self) -> None:
         while self._redirected:

@@ -161,3 +161,17 @@ def test_standalone_models_do_not_touch() -> None:
         assert losses.teacher_soft == losses.student_soft == 0
         gradients.append(torch.autograd.grad(losses.total, teacher)[0])
     assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("alone", ["teacher", "student"])
+def test_one_model_alone_has_its_hard_loss_and_its_gradient(alone: str, label_smoothing: float) -> None:
+    own, _, labels = logits()
+    given = (own, None) if alone == "teacher" else (None, own)
+    losses = distillation_losses(*given, labels, METHODS[f"{alone}_alone"].weights, label_smoothing=label_smoothing)
+    expected = functional.cross_entropy(own, labels, label_smoothing=label_smoothing)
+    torch.testing.assert_close(losses.total, expected, rtol=1e-12, atol=1e-12)
+    absent = "student" if alone == "teacher" else "teacher"
+    assert getattr(losses, f"{absent}_hard") == 0
+    (gradient,), (wanted,) = torch.autograd.grad(losses.total, own), torch.autograd.grad(expected, own)
+    torch.testing.assert_close(gradient, wanted, rtol=1e-10, atol=1e-13)

@@ -94,7 +94,7 @@ def test_heldout_loss_equals_a_plain_computation(shards, tokenizer, pretraining,
 @pytest.mark.parametrize(
     ("number", "error", "message"),
     [
-        (signal.SIGTERM, InputError, "Stopped at step 4 of 6; the state is saved"),
+        (signal.SIGTERM, InputError, "Stopped at step 4, 67% of the training; the state is saved"),
         (signal.SIGINT, KeyboardInterrupt, None),
     ],
 )

@@ -44,6 +44,14 @@ def test_each_model_of_standalone_ends_with_the_weights_it_gets_alone(train, pre
     assert same(pair["student"], beside_another["student"])
 
 
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_a_model_without_a_partner_gets_the_weights_of_standalone(role: str, train) -> None:
+    alone, history = train(f"{role}_alone", label="alone")
+    assert list(alone) == [role]
+    assert set(history.table()["role"]) == {role, "pair"}
+    assert same(alone[role], train("standalone", label="pair")[0][role])
+
+
 def test_a_frozen_teacher_teaches_the_student_and_stays_as_it_is(train, ready) -> None:
     before = {name: value.clone() for name, value in ready.model.state_dict().items()}
     models, history = train("one_way", ready)

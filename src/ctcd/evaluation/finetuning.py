@@ -155,8 +155,9 @@ def _train(
     for epoch in range(training.epochs):
         total = torch.zeros((), device=hardware.device)
         for batch in training_batches(lengths, tokenized.maximum_length, training.batch_size, seed, epoch):
+            done = (step + 0.5) / steps  # the middle of the step stands for all of it
             for group in optimiser.param_groups:
-                group["lr"] = training.learning_rate * learning_rate_factor(step, steps, training.warmup_share)
+                group["lr"] = training.learning_rate * learning_rate_factor(done, training.warmup_share)
             inputs, labels = split.inputs(batch)
             with hardware.autocast():
                 logits = network(**inputs).logits

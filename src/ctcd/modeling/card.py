@@ -31,7 +31,7 @@ def model_card(
     """Markdown for the hub: how the model was made and how well it predicts held-out words."""
     shape = settings.teacher if role == "teacher" else settings.student
     last = history[(history["role"] == role) & (history["step"] == history["step"].max())].set_index("metric")["value"]
-    tokens = int(history["tokens"].max())
+    tokens, steps = int(history["tokens"].max()), int(history["step"].max())
     kind = _KINDS[FAMILIES[shape.architecture].objective]
     return f"""---
 library_name: transformers
@@ -48,7 +48,7 @@ weights with the method `{method}` of co-training and co-distillation (Lee et al
 | --- | --- |
 | corpus | {corpus["source"]} (fingerprint {corpus["fingerprint"]}) |
 | vocabulary | {corpus["vocabulary_size"]:,} |
-| tokens read | {tokens:,} in {settings.steps:,} steps of {settings.batch_size} x {corpus["sequence_length"]} |
+| tokens read | {tokens:,} in {steps:,} steps of {settings.batch_size} x {corpus["sequence_length"]} |
 | seed | {settings.seed} |
 | held-out loss | {last["heldout_loss"]:.3f} nats (unigram entropy {corpus["unigram_entropy"]:.3f}) |
 | held-out accuracy | {last["heldout_accuracy"]:.3f} |

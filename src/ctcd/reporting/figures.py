@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from ctcd.distillation.methods import ROLES
 from ctcd.reporting.formatting import task_label
-from ctcd.reporting.statistics import MEANS, difference_rows, model_rows, outcome
+from ctcd.reporting.statistics import MEANS, REFERENCES, difference_rows, model_rows, outcome
 from ctcd.reporting.tables import MAJORITY, STANDALONE, UNTRAINED, model_names, split_model_name
 
 # Okabe and Ito's colours, told apart with any colour vision.
@@ -56,8 +56,8 @@ def score_bars(comparison: pd.DataFrame) -> go.Figure:
 
 
 def score_differences(comparison: pd.DataFrame) -> go.Figure:
-    """Draw each difference from a standalone model, per task and on the mean, with its interval about zero."""
-    rows = difference_rows(comparison, STANDALONE)
+    """Draw each difference between methods, per task and on the mean, with its interval about zero."""
+    rows = difference_rows(comparison, *REFERENCES)
     quantities = list(rows["quantity"].unique())
     # The first category lies at the bottom: the mean, below the tasks.
     tasks = list(rows["task"].unique())[::-1]
@@ -92,7 +92,7 @@ def score_differences(comparison: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(zeroline=False)
     figure.update_xaxes(title="difference (points)", row=panels)
     figure.update_annotations(x=0, xanchor="left", font={"size": 13})
-    return _finished(figure, "Differences from training alone", height=130 + panels * height)
+    return _finished(figure, "Differences between methods", height=130 + panels * height)
 
 
 def loss_curves(history: pd.DataFrame, unigram_entropy: float) -> go.Figure:

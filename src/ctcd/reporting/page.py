@@ -14,8 +14,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from ctcd.reporting.formatting import MISSING, counted, interval, number, percent, score, signed, task_label
-from ctcd.reporting.statistics import MEAN_OVER_TASKS, MEANS, difference_rows, model_rows, outcome
-from ctcd.reporting.tables import MAJORITY, NO_SEED, STANDALONE, UNTRAINED
+from ctcd.reporting.statistics import MEAN_OVER_TASKS, MEANS, REFERENCES, difference_rows, model_rows, outcome
+from ctcd.reporting.tables import MAJORITY, NO_SEED, UNTRAINED
 
 FIGURE_CONFIGURATION = {"displayModeBar": False, "responsive": True}
 # Room for the names of the panels, in pixels; the figures' own titles are taken off.
@@ -143,7 +143,7 @@ def _headline_differences(
     means = bootstrap[bootstrap["task"] == MEAN_OVER_TASKS] if len(set(bootstrap["task"])) > 1 else bootstrap
     resampled = {(row["model"], row["reference"]): row for row in means.to_dict("records")}
     nothing = {"low": nan, "high": nan}
-    rows = difference_rows(comparison, STANDALONE)
+    rows = difference_rows(comparison, *REFERENCES)
     final = dict(zip(losses["model"], losses["heldout_loss"], strict=True))
     return [
         {
@@ -174,10 +174,10 @@ def _task_headings(scores: pd.DataFrame) -> list[dict[str, str]]:
 
 def _score_groups(comparison: pd.DataFrame) -> list[dict[str, Any]]:
     """Group the rows of the table of all tasks."""
-    alone, untrained = difference_rows(comparison, STANDALONE), difference_rows(comparison, UNTRAINED)
+    alone, untrained = difference_rows(comparison, *REFERENCES), difference_rows(comparison, UNTRAINED)
     groups: list[tuple[str, pd.DataFrame, Callable[[Row], str], Callable[[Row], Cell]]] = [
         ("Scores", model_rows(comparison), lambda row: str(row["model"]), _score_cell),
-        ("Differences from training alone", alone, _difference_name, _difference_cell),
+        ("Differences between methods", alone, _difference_name, _difference_cell),
         ("Gains over random weights", untrained, _difference_name, _difference_cell),
     ]
     tasks = comparison["task"].unique()

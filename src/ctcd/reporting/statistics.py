@@ -10,7 +10,9 @@ from scipy.special import stdtrit
 from ctcd.distillation.methods import ROLES
 from ctcd.reporting.tables import (
     MAJORITY,
+    MATCHED,
     NO_SEED,
+    ONE_WAY,
     STANDALONE,
     UNTRAINED,
     model_name,
@@ -19,6 +21,15 @@ from ctcd.reporting.tables import (
 )
 
 MEAN_OVER_TASKS = "mean over tasks"
+# Who is compared with whom: a model in a role with another variant's, if the study has it. The first is the claim.
+QUESTIONS = (
+    ("student", STANDALONE, "teacher"),
+    ("student", STANDALONE, "student"),
+    ("teacher", STANDALONE, "teacher"),
+    ("student", ONE_WAY, "student"),
+    ("student", MATCHED, "teacher"),
+)
+REFERENCES = (STANDALONE, ONE_WAY, MATCHED)
 WNLI = "wnli"
 # GLUE's score is often given without this task, which was made so that no model learns it from its training data.
 MEAN_WITHOUT_WNLI = "mean without wnli"
@@ -65,17 +76,17 @@ def compare(scores: pd.DataFrame, confidence: float) -> pd.DataFrame:
 def differences(models: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield the pairs (model, reference) worth a difference, of the models that a study has.
 
-    First each co-trained model against the standalone models (student against teacher is the paper's claim), then each
-    pre-trained model against the same model fine-tuned from random weights.
+    First each variant's models by `QUESTIONS`, then each pre-trained model against the same one fine-tuned from random
+    weights.
     """
     variants = dict.fromkeys(split_model_name(model)[0] for model in models)
     pretrained = [variant for variant in variants if variant not in (UNTRAINED, MAJORITY)]
-    against_standalone = [("student", "teacher"), ("student", "student"), ("teacher", "teacher")]
     pairs = [
-        (model_name(variant, role), model_name(STANDALONE, reference_role))
+        (model_name(variant, role), model_name(reference, reference_role))
         for variant in pretrained
         if variant != STANDALONE
-        for role, reference_role in against_standalone
+        for role, reference, reference_role in QUESTIONS
+        if reference != variant
     ]
     roles = (*ROLES, "")
     pairs += [(model_name(variant, role), model_name(UNTRAINED, role)) for variant in pretrained for role in roles]
@@ -94,10 +105,10 @@ def model_rows(comparison: pd.DataFrame) -> pd.DataFrame:
     return comparison[comparison["reference"].isna()]
 
 
-def difference_rows(comparison: pd.DataFrame, reference_variant: str) -> pd.DataFrame:
-    """Select the rows of `compare` that are differences from a model of `reference_variant`."""
+def difference_rows(comparison: pd.DataFrame, *reference_variants: str) -> pd.DataFrame:
+    """Select the rows of `compare` that are differences from a model of one of some variants."""
     variants = comparison["reference"].fillna("").map(lambda reference: split_model_name(str(reference))[0])
-    return comparison[variants == reference_variant]
+    return comparison[variants.isin(reference_variants)]
 
 
 def _seed_tables(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:

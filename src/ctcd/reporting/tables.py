@@ -8,6 +8,8 @@ import pandas as pd
 from ctcd.distillation.methods import ROLES
 
 STANDALONE = "standalone"
+MATCHED = "standalone_matched"
+ONE_WAY = "one_way"
 UNTRAINED = "untrained"
 MAJORITY = "majority class"
 # The seed of what no seed changes.

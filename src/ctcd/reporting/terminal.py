@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ctcd.reporting.formatting import interval, number, percent, score, signed, task_label
-from ctcd.reporting.statistics import MEAN_OVER_TASKS, difference_rows, model_rows, outcome
-from ctcd.reporting.tables import STANDALONE
+from ctcd.reporting.statistics import MEAN_OVER_TASKS, REFERENCES, difference_rows, model_rows, outcome
 
 GAP = "  "
 HEADING_WIDTH = 10
@@ -17,7 +16,7 @@ Column = list[str]
 
 
 def comparison_text(comparison: pd.DataFrame, losses: pd.DataFrame, width: int = 100) -> str:
-    """Lay out scores per model and task, the differences from the standalone models, and the held-out losses.
+    """Lay out scores per model and task, the differences that answer the study's questions, and the held-out losses.
 
     Args:
         comparison: as `compare` makes it.
@@ -51,7 +50,7 @@ def scores_text(comparison: pd.DataFrame, width: int = 100) -> str:
 
 
 def _differences(comparison: pd.DataFrame) -> str:
-    rows = difference_rows(comparison, STANDALONE)
+    rows = difference_rows(comparison, *REFERENCES)
     records = rows[rows["task"] == MEAN_OVER_TASKS].to_dict("records")
     if not records:
         return ""

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ctcd.reporting.formatting import counted, interval, number, percent, signed, task_label
-from ctcd.reporting.statistics import MEAN_OVER_TASKS, MEANS, difference_rows, outcome
+from ctcd.reporting.statistics import MEAN_OVER_TASKS, MEANS, REFERENCES, difference_rows, outcome
 from ctcd.reporting.tables import STANDALONE, UNTRAINED, split_model_name
 
 CLAIM = "The ctcd student beats the standalone teacher"
@@ -37,7 +37,7 @@ def verdicts(comparison: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
 def _score_verdicts(comparison: pd.DataFrame) -> list[dict[str, str]]:
     tasks = len(set(comparison["task"]) - set(MEANS))
     place = f"the mean over {counted(tasks, 'task')}" if tasks > 1 else "the one task"
-    rows = difference_rows(comparison, STANDALONE)
+    rows = difference_rows(comparison, *REFERENCES)
     result = []
     for row in rows[rows["task"] == MEAN_OVER_TASKS].to_dict("records"):
         ruling = RULINGS[outcome(row["low"], row["high"])]

@@ -1,7 +1,7 @@
 """What a step sees: a function of (seed, step) alone."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
@@ -38,16 +38,17 @@ def _permutation(count: int, epoch: int, seed: int) -> np.ndarray:
     return np.random.Generator(np.random.Philox(seed_from(seed, "epoch", epoch))).permutation(count)
 
 
-def prefetched(prepare: Callable[[int], PredictionBatch], steps: range) -> Iterator[PredictionBatch]:
+def prefetched(prepare: Callable[[int], PredictionBatch], steps: Iterable[int]) -> Iterator[PredictionBatch]:
     """The batches of some steps, each prepared in a thread while the step before it is computed."""
     # One core: more of them in a side thread would wait for the cores that compute the step.
     with ThreadPoolExecutor(1, "batches", initializer=torch.set_num_threads, initargs=(1,)) as thread:
-        coming = [thread.submit(prepare, step) for step in steps[:1]]
+        coming: Future[PredictionBatch] | None = None
         for step in steps:
-            batch = coming.pop().result()
-            if step + 1 in steps:
-                coming.append(thread.submit(prepare, step + 1))
-            yield batch
+            ready, coming = coming, thread.submit(prepare, step)
+            if ready is not None:
+                yield ready.result()
+        if coming is not None:
+            yield coming.result()
 
 
 def to_device(token_ids: Tensor, device: torch.device) -> Tensor:

@@ -15,6 +15,7 @@ def save_training(training: Training, store: StateStore) -> None:
     state = {
         "identity": training.identity,
         "step": training.step,
+        "seconds": training.seconds,
         "history": training.history.rows,
         "waiting": training.history.waiting,
         "trainees": {role: trainee.state() for role, trainee in training.trainees.items()},
@@ -39,10 +40,12 @@ def resume_training(training: Training, store: StateStore) -> None:
             raise InputError(f"There is no training state of '{training.label}' to go on with in '{store.folder}'.")
         return
     check_identity(state["identity"], training.identity, training.label)
-    training.step = state["step"]
+    training.step, training.seconds_before = state["step"], state["seconds"]
     training.history = History(state["history"], [row.to(training.hardware.device) for row in state["waiting"]])
     for role, trainee in training.trainees.items():
         trainee.restore(state["trainees"][role])
     for role, average in training.averages.items():
         average.model.load_state_dict(state["averages"][role])
-    logger.info("%s: going on from step %d of %d", training.label, training.step, training.settings.steps)
+    logger.info(
+        "%s: going on from step %d (%.0f %%)", training.label, training.step, 100 * training.done(training.step)
+    )

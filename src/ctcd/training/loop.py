@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from time import monotonic
 
 import torch
@@ -31,6 +32,7 @@ from ctcd.training.state import StateStore
 from ctcd.training.step import Model, StepResult, train_step
 
 HISTORY_ROWS = 100  # points of a training curve
+ROUNDING = 1e-9
 
 
 def pretrain(
@@ -62,6 +64,7 @@ def pretrain(
     """
     training = start_training(shards, tokenizer, method, settings, execution, store.label, frozen)
     resume_training(training, store)
+    training.started = monotonic()
     try:
         with training.side_by_side:
             _train(training, store)
@@ -81,11 +84,14 @@ def _train(training: Training, store: StateStore) -> None:
         for role, trainee in training.trainees.items():
             training.history.add(0, 0, role, "parameters", parameter_count(trainee.model))
         _evaluate(training)
+    done = training.done(training.step)
+    steps = count(training.step) if done < 1 else ()
     with Progress(training.label, settings.steps, execution.log_seconds) as progress, _stop_requests() as stopping:
-        for batch in prefetched(training.batch, range(training.step, settings.steps)):
-            _one_step(training, batch)
+        for batch in prefetched(training.batch, steps):
+            rate_factor = _one_step(training, batch)
+            before, done = done, training.done(training.step)
             is_saving = bool(stopping) or monotonic() - saved_at >= execution.checkpoint_seconds
-            is_recording = _is_due(training.step, settings.steps, HISTORY_ROWS)
+            is_recording = _is_due(before, done, HISTORY_ROWS)
             # A GPU is not waited for at every step; what is not finite has changed no weight meanwhile.
             if is_saving or is_recording or training.hardware.device.type == "cpu":
                 _check_finite(training)
@@ -93,10 +99,11 @@ def _train(training: Training, store: StateStore) -> None:
                 now = monotonic()
                 speed = (training.step - counted_step) * training.tokens_per_step / (now - counted_at)
                 counted_step, counted_at = training.step, now
-                losses = _record(training, speed)
+                losses = _record(training, speed, rate_factor)
                 shown: dict[str, float] = {role: losses[f"{role}_hard_loss"] for role in training.trainees}
+                progress.total = round(training.step / done)
                 progress.update(training.step, shown, speed)
-            if _is_due(training.step, settings.steps, execution.evaluations):
+            if _is_due(before, done, execution.evaluations):
                 started = monotonic()
                 _evaluate(training)
                 counted_at += monotonic() - started
@@ -107,18 +114,22 @@ def _train(training: Training, store: StateStore) -> None:
                 raise KeyboardInterrupt
             if stopping:
                 raise InputError(
-                    f"Stopped at step {training.step} of {settings.steps}; the state is saved and the same command "
-                    "goes on from there."
+                    f"Stopped at step {training.step}, {done:.0%} of the training; the state is saved and the same "
+                    "command goes on from there."
                 )
-    if settings.steps:
+            if done == 1:
+                break
+    if training.step:
         save_training(training, store)
 
 
-def _one_step(training: Training, batch: PredictionBatch) -> None:
+def _one_step(training: Training, batch: PredictionBatch) -> float:
+    """Train on a batch; returns the share of the peak learning rate that it was done with."""
     settings, step = training.settings, training.step
     torch.manual_seed(seed_from(settings.seed, "dropout", step))
-    rate_factor = learning_rate_factor(step, settings.steps, settings.warmup_share, settings.optimiser.schedule)
-    soft_factor = soft_weight_factor(step, settings.steps, settings.soft_weights)
+    done = training.done(step + 0.5)  # the middle of the step stands for all of it
+    rate_factor = learning_rate_factor(done, settings.warmup_share, settings.optimiser.schedule)
+    soft_factor = soft_weight_factor(done, settings.soft_weights)
     quantities: dict[tuple[str, str], Tensor] = {}
     for teacher, student, weights in _pairs(training):
         result = train_step(
@@ -136,6 +147,7 @@ def _one_step(training: Training, batch: PredictionBatch) -> None:
         average.update()
     training.step += 1
     training.history.collect(quantities)
+    return rate_factor
 
 
 def _pairs(training: Training) -> list[tuple[Model, Model, Weights]]:
@@ -186,10 +198,8 @@ def _check_finite(training: Training) -> None:
     )
 
 
-def _record(training: Training, tokens_per_second: float) -> dict[str, float]:
-    settings, step, optimiser = training.settings, training.step, training.settings.optimiser
-    factor = learning_rate_factor(step - 1, settings.steps, settings.warmup_share, optimiser.schedule)
-    rate = optimiser.learning_rate * factor
+def _record(training: Training, tokens_per_second: float, rate_factor: float) -> dict[str, float]:
+    step, rate = training.step, training.settings.optimiser.learning_rate * rate_factor
     metrics = training.history.flush(step, step * training.tokens_per_step, rate, tokens_per_second)
     log_metrics(training.label, step, metrics | {"tokens_per_second": tokens_per_second})
     return metrics
@@ -213,9 +223,10 @@ def _heldout_scores(training: Training) -> dict[Role, HeldoutScore]:
     return {role: found for role, found in zip(ROLES, scores, strict=True) if found is not None}
 
 
-def _is_due(step: int, steps: int, times: int) -> bool:
-    """Whether one of `times` evenly spread moments of the training falls on this step; the last step always is one."""
-    return step * times // steps > (step - 1) * times // steps
+def _is_due(before: float, done: float, times: int) -> bool:
+    """Whether one of `times` evenly spread moments of the training falls between two shares of it; its end is one."""
+    passed, passed_before = (int(share * times + ROUNDING) for share in (done, before))
+    return passed > passed_before
 
 
 @contextmanager

@@ -13,18 +13,16 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 }
 
 
-def learning_rate_factor(step: int, steps: int, warmup_share: float, schedule: str = "linear") -> float:
-    """Share of the peak rate at a step (0-based): linear warm-up, then a schedule that ends at `steps`."""
-    warmup = round(steps * warmup_share)
-    if step < warmup:
-        return (step + 1) / warmup
-    return SCHEDULES[schedule]((step - warmup) / max(1, steps - warmup))
+def learning_rate_factor(done: float, warmup_share: float, schedule: str = "linear") -> float:
+    """Share of the peak rate where a share of the training is done: linear warm-up, then a schedule to the end."""
+    if done < warmup_share:
+        return done / warmup_share
+    return SCHEDULES[schedule]((done - warmup_share) / (1 - warmup_share))
 
 
-def soft_weight_factor(step: int, steps: int, settings: SoftWeightsParameters) -> float:
-    """Factor on the soft weights at a step (0-based): from 0 to 1 in the warm-up, then linearly to the final factor."""
-    warmup = round(steps * settings.warmup_share)
-    if step < warmup:
-        return step / warmup
-    done = (step - warmup) / max(1, steps - warmup)
-    return 1 + (settings.final_factor - 1) * done
+def soft_weight_factor(done: float, settings: SoftWeightsParameters) -> float:
+    """Factor on the soft weights: from 0 to 1 in the warm-up, then linearly to the final factor."""
+    if done < settings.warmup_share:
+        return done / settings.warmup_share
+    since = (done - settings.warmup_share) / (1 - settings.warmup_share)
+    return 1 + (settings.final_factor - 1) * since

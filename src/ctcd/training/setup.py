@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from time import monotonic
 from typing import Any
 
 from torch import Tensor
@@ -17,6 +18,7 @@ from ctcd.modeling.families import FAMILIES, Objective
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.parameters import ExecutionParameters, ModelParameters, PretrainingParameters
 from ctcd.training.batches import batch_of, to_device
+from ctcd.training.budget import in_steps
 from ctcd.training.evaluation import heldout_batches
 from ctcd.training.history import History
 from ctcd.training.models import FrozenModel, MovingAverage, Trainee
@@ -46,12 +48,25 @@ class Training:
     side_by_side: SideBySide
     identity: dict[str, Any]
     step: int = 0
+    seconds_before: float = 0.0  # spent on it before this process
+    started: float = field(default_factory=monotonic)
     history: History = field(default_factory=History)
 
     @property
     def tokens_per_step(self) -> int:
         """Tokens that each model reads in a step."""
         return self.settings.batch_size * self.sequences.length
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the training."""
+        return self.seconds_before + monotonic() - self.started
+
+    def done(self, step: float) -> float:
+        """Which share of the training is done after a number of steps, which is the current one where time counts."""
+        if self.settings.minutes is not None:
+            return min(1.0, self.seconds / (60 * self.settings.minutes))
+        return min(1.0, step / self.settings.steps) if self.settings.steps else 1.0
 
     def batch(self, step: int) -> PredictionBatch:
         """What a step sees."""
@@ -73,6 +88,8 @@ def start_training(
     shapes: dict[Role, ModelParameters] = {"teacher": settings.teacher, "student": settings.student}
     objective = _common_objective([shapes[role] for role in method.trained], frozen)
     _check_frozen(method, frozen, tokenizer, shards.sequence_length)
+    sequences = shards.sequences("train")
+    settings = in_steps(settings, method, tokenizer, shards.sequence_length, len(sequences))
     hardware = choose_hardware(execution, max(shape.width for shape in shapes.values()))
     masking = masking_for(tokenizer, settings.masking_share, hardware.device)
 
@@ -91,7 +108,7 @@ def start_training(
         settings=settings,
         execution=execution,
         hardware=hardware,
-        sequences=shards.sequences("train"),
+        sequences=sequences,
         prepare=prepare,
         heldout=heldout_batches(shards.sequences("heldout"), execution.evaluation_sequences, prepare),
         # Averages first: they copy the models as they are built.

@@ -17,7 +17,7 @@ class Variant:
     Attributes:
         name: its namespace, and its name in `params:variants`.
         frozen: the role that its method does not train.
-        ready: the catalog entry of the model in that role.
+        ready: the catalog entry of the model in that role, where there is one.
     """
 
     name: str
@@ -34,11 +34,15 @@ UNTRAINED, STANDALONE, CTCD = Variant("untrained"), Variant("standalone"), Varia
 ONE_WAY = Variant("one_way", frozen="teacher", ready="standalone.teacher")
 REVERSE = Variant("reverse", frozen="student", ready="standalone.student")
 
+MATCHED = Variant("standalone_matched", frozen="student")
+
 STUDIES: dict[str, tuple[Variant, ...]] = {
     # The paper's claim: the two models alone and together, beside untrained ones.
     "ctcd": (UNTRAINED, STANDALONE, CTCD),
     # Does it take a teacher that is trained at the same time?
     "methods": (UNTRAINED, STANDALONE, ONE_WAY, CTCD),
+    # Or is the time for two models better spent on one?
+    "matched": (UNTRAINED, STANDALONE, MATCHED, CTCD),
     # Is it the other model that helps, in which direction, or are soft targets of any kind enough?
     "controls": (
         STANDALONE,

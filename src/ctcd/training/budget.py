@@ -1,0 +1,70 @@
+"""How long a training is: so many steps, tokens, epochs or minutes."""
+
+from transformers import PreTrainedTokenizerBase
+
+from ctcd.distillation.methods import ROLES, Method, Role
+from ctcd.modeling.architecture import build_model
+from ctcd.modeling.families import FAMILIES
+from ctcd.modeling.operations import Operations, count_operations
+from ctcd.parameters import ModelParameters, PretrainingParameters
+
+
+def in_steps(
+    settings: PretrainingParameters,
+    method: Method,
+    tokenizer: PreTrainedTokenizerBase,
+    sequence_length: int,
+    sequences: int,
+) -> PretrainingParameters:
+    """The settings with the budget as a number of steps, unless it is in minutes: they are counted by a clock.
+
+    Args:
+        settings: with a budget of any kind.
+        method: whose operations are to match a pair's, where that is asked for.
+        tokenizer: whose vocabulary the models have.
+        sequence_length: tokens.
+        sequences: in an epoch.
+    """
+    if settings.minutes is not None:
+        return settings.model_copy(update={"steps": 0})
+    steps: float = settings.steps
+    if settings.tokens is not None:
+        steps = settings.tokens / (settings.batch_size * sequence_length)
+    if settings.epochs is not None:
+        steps = settings.epochs * sequences / settings.batch_size
+    if settings.matched_operations and steps:
+        steps *= _pair_share(settings, method, tokenizer, sequence_length)
+    least = 0 if settings.steps == steps == 0 else 1
+    return settings.model_copy(
+        update={"steps": max(least, round(steps)), "tokens": None, "epochs": None, "matched_operations": False}
+    )
+
+
+def operations_of(
+    settings: PretrainingParameters, tokenizer: PreTrainedTokenizerBase, sequence_length: int
+) -> dict[Role, Operations]:
+    """What a token costs either model."""
+    shapes: dict[Role, ModelParameters] = {"teacher": settings.teacher, "student": settings.student}
+    return {
+        role: count_operations(
+            build_model(shape, tokenizer, sequence_length, settings.seed, role),
+            sequence_length,
+            settings.masking_share if FAMILIES[shape.architecture].objective == "mlm" else 1.0,
+        )
+        for role, shape in shapes.items()
+    }
+
+
+def spent_operations(method: Method, operations: dict[Role, Operations]) -> float:
+    """What a token costs a method: forward and backward of what it trains, forward of what else it learns from."""
+    trained = sum(operations[role].training for role in method.trained)
+    sources = ROLES if method.learns_from_itself else (method.frozen,) if method.has_source and method.frozen else ()
+    return trained + sum(operations[role].forward for role in sources)
+
+
+def _pair_share(
+    settings: PretrainingParameters, method: Method, tokenizer: PreTrainedTokenizerBase, sequence_length: int
+) -> float:
+    """The operations of training both models by those of the method."""
+    operations = operations_of(settings, tokenizer, sequence_length)
+    return sum(each.training for each in operations.values()) / spent_operations(method, operations)
