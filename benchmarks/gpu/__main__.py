@@ -51,7 +51,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
         case "check":
             from check import check
 
-            return check(arguments.device, arguments.shape, _cores())
+            return check(arguments.device, arguments.shape, arguments.compiled, _cores())
         case "throughput":
             from throughput import measure_throughput
 
@@ -100,8 +100,7 @@ def _parse_arguments() -> argparse.Namespace:
     study.add_argument("--pipeline", default="methods", help="the study (default methods)")
     device = argparse.ArgumentParser(add_help=False)
     device.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
-    models = argparse.ArgumentParser(add_help=False, parents=[device])
-    models.add_argument("--shape", choices=["tiny", "small", "base"], help="size of the models")
+    shape = {"choices": ["tiny", "small", "base"], "help": "size of the models (default %(default)s)"}
 
     command = commands.add_parser("pack", parents=[project], help="the prepared corpus and GLUE as pieces")
     command.add_argument("--data-root", type=Path, required=True, help="folder that holds glue/ and corpus/")
@@ -112,11 +111,12 @@ def _parse_arguments() -> argparse.Namespace:
     command.add_argument("--pieces", type=Path, nargs="+", default=[PIECES], help=f"where they are (default {PIECES})")
     command.add_argument("--to", type=Path, required=True, help="the data_root to be: gets glue/")
 
-    command = commands.add_parser("check", parents=[models], help="is the device right?")
-    command.set_defaults(shape="small")
+    command = commands.add_parser("check", parents=[device], help="is the device right?")
+    command.add_argument("--shape", default="small", **shape)
+    command.add_argument("--compiled", action="store_true", help="the compiled training step, too")
 
-    command = commands.add_parser("throughput", parents=[models], help="how fast is it?")
-    command.set_defaults(shape="base")
+    command = commands.add_parser("throughput", parents=[device], help="how fast is it?")
+    command.add_argument("--shape", default="base", **shape)
     command.add_argument("--batch-sizes", type=int, nargs="+", default=[128, 256, 512], metavar="SEQUENCES")
     command.add_argument("--compile", choices=["both", "never", "always"], default="both")
     command.add_argument("--block-seconds", type=float, default=0.5, help="length of a block (default 0.5)")

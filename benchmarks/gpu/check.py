@@ -38,8 +38,14 @@ class Comparison:
         return self.difference <= self.tolerance
 
 
-def check(device: str, shape_name: str, threads: int) -> int:
+def check(device: str, shape_name: str, compiled: bool, threads: int) -> int:
     """Compare, measure, print; returns 1 if something is wrong.
+
+    Args:
+        device: `cuda` or `cpu`.
+        shape_name: size of the models.
+        compiled: whether to check the compiled step, too.
+        threads: of the CPU.
 
     Raises:
         InputError: if there is no such device.
@@ -47,16 +53,16 @@ def check(device: str, shape_name: str, threads: int) -> int:
     require_device(device)
     torch.set_num_threads(threads)
     shape = SHAPES[shape_name]
-    comparisons = [*_compare_losses(device, shape), *_compare_steps(device, shape)]
-    waits = _find_waiting(shape) if device == "cuda" else None
+    comparisons = [*_compare_losses(device, shape), *_compare_steps(device, shape, compiled)]
+    waits = _find_waiting(shape, compiled) if device == "cuda" else None
     peak = measure_matrix_peak(device, LARGEST_SIDES.get(shape_name, 1 << 20))
     bandwidth = _copy_bandwidth(device)
     machine = describe(device, threads)
 
     print(f"{machine['gpu'] or machine['processor']}, PyTorch {machine['torch']}, {shape_name} models")
-    print(f"{'against the CPU':44} difference  tolerance")
+    print(f"{'against the CPU':48} difference  tolerance")
     for each in comparisons:
-        print(f"  {each.name:42} {each.difference:10.1e} {each.tolerance:10.0e}{'' if each.agrees else '   WRONG'}")
+        print(f"  {each.name:46} {each.difference:10.1e} {each.tolerance:10.0e}{'' if each.agrees else '   WRONG'}")
     if waits is not None:
         print(f"A training step {'waits for the device: ' + waits + '   WRONG' if waits else 'never waits for it'}.")
     speeds = ", ".join(f"{speed / 1e12:,.2f} TFLOP/s {name}" for name, speed in peak.items())
@@ -113,16 +119,21 @@ def _compare_losses(device: str, shape: Shape) -> list[Comparison]:
     return comparisons
 
 
-def _compare_steps(device: str, shape: Shape) -> list[Comparison]:
+def _compare_steps(device: str, shape: Shape, compiled: bool) -> list[Comparison]:
     """Losses of the first steps of a training, against the CPU in float32."""
     expected = _first_losses(shape, Execution("cpu"))
+    ways = {
+        f"{name}{', compiled' if is_compiled else ''}": Execution(device, name == "bfloat16", is_compiled)
+        for is_compiled in ([False, True] if compiled else [False])
+        for name in TOLERANCES
+    }
     return [
         Comparison(
-            f"losses of {STEPS} training steps, {name}",
-            _difference(_first_losses(shape, Execution(device, bfloat16=name == "bfloat16")), expected),
-            tolerance,
+            f"losses of {STEPS} training steps, {way}",
+            _difference(_first_losses(shape, execution), expected),
+            TOLERANCES["bfloat16" if execution.bfloat16 else "float32"],
         )
-        for name, tolerance in TOLERANCES.items()
+        for way, execution in ways.items()
     ]
 
 
@@ -134,9 +145,9 @@ def _first_losses(shape: Shape, execution: Execution) -> Tensor:
         training.close()
 
 
-def _find_waiting(shape: Shape) -> str:
+def _find_waiting(shape: Shape, compiled: bool) -> str:
     """What in a training step waits for the GPU; empty if nothing does."""
-    training = EngineTraining(shape, "ctcd", Execution("cuda", bfloat16=True))
+    training = EngineTraining(shape, "ctcd", Execution("cuda", bfloat16=True, compiled=compiled))
     training.advance(STEPS)
     torch.cuda.set_sync_debug_mode("error")
     try:
