@@ -231,10 +231,16 @@ def take_in(arrived: Sequence[Path], store: Path) -> tuple[Manifest, list[Piece]
     return manifest, missing
 
 
-def rebuild(manifest: Manifest, store: Path, roots: Mapping[str, Path]) -> int:
+def rebuild(manifest: Manifest, store: Path, roots: Mapping[str, Path], absent: Sequence[Piece] = ()) -> int:
     """Write the packed files, each below the folder of its root; those that are there already are kept.
 
     They appear once all of them have been written and verified.
+
+    Args:
+        manifest: what was packed.
+        store: folder of the pieces.
+        roots: where to write the files, by root.
+        absent: pieces that are not in the store; files with a part in them are left out.
 
     Returns:
         How many were written.
@@ -243,11 +249,18 @@ def rebuild(manifest: Manifest, store: Path, roots: Mapping[str, Path]) -> int:
         InputError: if another file is in the way.
     """
     places = [_place(file, roots) for file in manifest.files]
-    missing = {number for number, file in enumerate(manifest.files) if not _is_there(places[number], file)}
+    out_of_reach = {block.file for piece in absent for block in piece.blocks}
+    missing = {
+        number
+        for number, file in enumerate(manifest.files)
+        if number not in out_of_reach and not _is_there(places[number], file)
+    }
     for number in missing:
         places[number].parent.mkdir(parents=True, exist_ok=True)
         _partial(places[number]).write_bytes(b"")
     for piece in manifest.pieces:
+        if piece in absent:
+            continue
         with (store / piece.name).open("rb") as compressed:
             for block in piece.blocks:
                 content = compressed.read(block.compressed)
