@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pieces import MANIFEST, MIB, Manifest, Source, rebuild, take_in, write_pieces
+from manifest import MANIFEST, Manifest
+from pieces import MIB, Source, rebuild, take_in, write_pieces
 from project import newest, open_catalog, project_folder, record, results_folder
 from unpack import STORE, UNFINISHED, print_arrival
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from manifest import Manifest, Piece
 from pack import DATA_ROOT, PROJECT
-from pieces import MIB, Manifest, Piece, rebuild, take_in
+from pieces import MIB, rebuild, take_in
 from project import project_folder, record
 
 UNFINISHED = 75  # what a command exits with that wants to be given again (EX_TEMPFAIL)
