@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pieces import MANIFEST, MIB, Manifest, Source, write_pieces
+from manifest import MANIFEST, Manifest
+from pieces import MIB, Source, rebuild, take_in, write_pieces
 from project import newest, open_catalog, project_folder, record, results_folder
-from unpack import STORE, restore
+from unpack import STORE, UNFINISHED, print_arrival
 
 from ctcd.errors import InputError
 
 ROOT = "results"
 COLLECTED = "collected"
 FILES_IN_A_PART = 8
+SHOWN = 5
 
 
 def collect(
@@ -30,7 +32,8 @@ def collect(
         sources += _measurements()
         sources += _half_precision_files(catalog, model, folder) if model else []
     if absent:
-        print(f"not there yet, and left out: {', '.join(absent)}")
+        some = ", ".join(absent[:SHOWN]) + (", ..." if len(absent) > SHOWN else "")
+        print(f"{len(absent)} outputs are not there yet and left out: {some}")
     manifest = write_pieces(sources, folder / STORE, int(piece_mib * MIB))
     parts = _parts(manifest, folder / STORE, int(part_mib * MIB))
     if not 1 <= part <= len(parts):
@@ -49,8 +52,18 @@ def collect(
 
 
 def assemble(arrived: Sequence[Path], target: Path) -> int:
-    """Put the results together once all parts are there; returns the exit code."""
-    return restore(arrived, target / STORE, {ROOT: target}, "assemble")
+    """Take in the parts that have arrived and write the results that are whole; returns the exit code.
+
+    Raises:
+        InputError: naming what is damaged, or in the way.
+    """
+    store = target / STORE
+    manifest, missing = take_in(arrived, store)
+    print_arrival(manifest, missing)
+    written = rebuild(manifest, store, {ROOT: target}, missing)
+    print(f"{written} files written in {target}, each with the SHA-256 that was packed; {len(manifest.files)} in all")
+    record("assemble", {"pieces": len(manifest.pieces), "missing": [piece.name for piece in missing]})
+    return UNFINISHED if missing else 0
 
 
 def _result_files(catalog: Any, pipeline: str) -> tuple[list[Source], list[str]]:

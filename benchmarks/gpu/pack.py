@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pieces import MANIFEST, MIB, Manifest, Source, write_pieces
+from manifest import MANIFEST, Manifest
+from pieces import MIB, Source, write_pieces
 from project import newest, open_catalog, project_folder, record
 
 from ctcd.errors import InputError

@@ -5,8 +5,6 @@ blocks as fit. So a piece is an ordinary .xz file, and all of them in order, dec
 other. `manifest.json` beside them has the SHA-256 of every piece and of every file.
 """
 
-import hashlib
-import json
 import lzma
 import os
 import shutil
@@ -14,18 +12,18 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
+
+from manifest import MANIFEST, Block, Manifest, PackedFile, Piece, digest_of
 
 from ctcd.errors import InputError
 
 MIB = 1 << 20
-MANIFEST = "manifest.json"
 BLOCKS_PER_PIECE = 8  # at least: an eighth of a piece may stay empty
 MOST_THREADS = 8  # a thread takes about 100 MB
-CHUNK = 1 << 20
-# Pairs of bytes that belong together: 16-bit tokens, half-precision weights. A dozen per cent less than zstd's best.
+# Pairs of bytes that belong together: 16-bit tokens, half-precision weights. 8 % less than zstd at level 19.
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 3, "lp": 1, "pb": 1}]
 
 
@@ -36,78 +34,6 @@ class Source:
     root: str
     path: str
     place: Path
-
-
-@dataclass(frozen=True)
-class PackedFile:
-    """A file as it was, and as it must be again."""
-
-    root: str
-    path: str
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Block:
-    """Consecutive bytes of one file."""
-
-    file: int
-    bytes: int
-    compressed: int
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A file of compressed blocks."""
-
-    name: str
-    bytes: int
-    sha256: str
-    blocks: list[Block]
-
-
-@dataclass
-class Manifest:
-    """What was packed, in order; without some of the pieces while it is not complete."""
-
-    limit: int
-    files: list[PackedFile]
-    pieces: list[Piece] = field(default_factory=list)
-    complete: bool = False
-
-    def write(self, folder: Path) -> None:
-        """Write it beside the pieces."""
-        partial = folder / f".{MANIFEST}.partial"
-        partial.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
-        partial.rename(folder / MANIFEST)
-
-    @classmethod
-    def read(cls, folder: Path) -> "Manifest | None":
-        """The manifest in a folder; None if there is none.
-
-        Raises:
-            InputError: if it is damaged.
-        """
-        path = folder / MANIFEST
-        if not path.is_file():
-            return None
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            files = [PackedFile(**each) for each in content["files"]]
-            pieces = [
-                Piece(each["name"], each["bytes"], each["sha256"], [Block(**block) for block in each["blocks"]])
-                for each in content["pieces"]
-            ]
-            return cls(content["limit"], files, pieces, content["complete"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"'{path}' is damaged: carry it again.") from error
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_pieces(sources: Sequence[Source], folder: Path, limit: int) -> Manifest:
@@ -231,10 +157,16 @@ def take_in(arrived: Sequence[Path], store: Path) -> tuple[Manifest, list[Piece]
     return manifest, missing
 
 
-def rebuild(manifest: Manifest, store: Path, roots: Mapping[str, Path]) -> int:
+def rebuild(manifest: Manifest, store: Path, roots: Mapping[str, Path], absent: Sequence[Piece] = ()) -> int:
     """Write the packed files, each below the folder of its root; those that are there already are kept.
 
     They appear once all of them have been written and verified.
+
+    Args:
+        manifest: what was packed.
+        store: folder of the pieces.
+        roots: where to write the files, by root.
+        absent: pieces that are not in the store; files with a part in them are left out.
 
     Returns:
         How many were written.
@@ -243,11 +175,18 @@ def rebuild(manifest: Manifest, store: Path, roots: Mapping[str, Path]) -> int:
         InputError: if another file is in the way.
     """
     places = [_place(file, roots) for file in manifest.files]
-    missing = {number for number, file in enumerate(manifest.files) if not _is_there(places[number], file)}
+    out_of_reach = {block.file for piece in absent for block in piece.blocks}
+    missing = {
+        number
+        for number, file in enumerate(manifest.files)
+        if number not in out_of_reach and not _is_there(places[number], file)
+    }
     for number in missing:
         places[number].parent.mkdir(parents=True, exist_ok=True)
         _partial(places[number]).write_bytes(b"")
     for piece in manifest.pieces:
+        if piece in absent:
+            continue
         with (store / piece.name).open("rb") as compressed:
             for block in piece.blocks:
                 content = compressed.read(block.compressed)

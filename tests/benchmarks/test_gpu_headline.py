@@ -25,7 +25,7 @@ from ctcd.corpus.tokenizer import load_tokenizer, tokenizer_hash
 ROOT = Path(__file__).parents[2]
 DATA = Path("data/test")
 UNFINISHED = 75
-PART_MIB = 0.4
+PART_MIB = 1.2
 TINY = ["finetuning.suite=glue", "finetuning.tasks.glue=rte", "finetuning.seeds=1", "execution.workers=1"]
 
 Gpu = Callable[..., subprocess.CompletedProcess[str]]
@@ -150,7 +150,7 @@ def finished(host: Path) -> Path:
 def assembled(finished: Path, home: Path) -> Path:
     """What came home."""
     gpu = gpu_in(finished / "project")
-    collect = ("collect", "--env", "test", "--mib", 0.1, "--part-mib", PART_MIB)
+    collect = ("collect", "--env", "test", "--mib", 0.5, "--part-mib", PART_MIB)
     parts = [home / "part1"]
     first = gpu(*collect, "--to", parts[0])
     assert first.returncode == 0, first.stderr
@@ -159,6 +159,7 @@ def assembled(finished: Path, home: Path) -> Path:
     assemble = ("assemble", "--to", home / "results", "--parts")
     incomplete = gpu_in(home / "project")(*assemble, *parts)
     assert incomplete.returncode == UNFINISHED
+    assert list((home / "results" / DATA).rglob("comparison.csv"))  # what is whole is not kept back
     for part in range(2, total + 1):
         parts.append(home / f"part{part}")
         assert gpu(*collect, "--to", parts[-1], "--part", part).returncode == 0
@@ -252,7 +253,7 @@ def test_results_are_collected_before_the_run_is_finished(host: Path, tmp_path: 
     shutil.copytree(host / "project" / DATA / "08_reporting", project / DATA / "08_reporting")
     early = gpu_in(project)("collect", "--env", "test", "--to", tmp_path / "part1")
     assert early.returncode == 0, early.stderr
-    assert "not there yet, and left out:" in early.stdout
+    assert "outputs are not there yet and left out:" in early.stdout
 
 
 def test_without_a_gpu_the_commands_say_how_to_try_them(host: Path) -> None:

@@ -170,6 +170,14 @@ def test_nothing_is_seen_of_an_interrupted_rebuilding_and_it_can_be_repeated(
     assert pieces.rebuild(manifest, tmp_path / "store", {"root": there}) == 0
 
 
+def test_files_that_are_whole_can_be_had_without_the_missing_pieces(pieces, contents, packed, tmp_path) -> None:
+    manifest = pieces.Manifest.read(packed)
+    (packed / manifest.pieces[-1].name).unlink()
+    manifest, missing = pieces.take_in([packed], tmp_path / "store")
+    pieces.rebuild(manifest, tmp_path / "store", {"root": tmp_path / "there"}, missing)
+    assert restored(tmp_path / "there") == {path: contents[path] for path in contents if path != "c/zeros"}
+
+
 def test_another_file_in_the_way_is_not_overwritten(pieces, packed, tmp_path) -> None:
     manifest, _ = pieces.take_in([packed], tmp_path / "store")
     mine = tmp_path / "there" / "b" / "noise"

@@ -112,6 +112,23 @@ def test_a_stopped_training_goes_on_to_the_very_same_end(
     pd.testing.assert_frame_equal(without_speed(undisturbed[1]), without_speed(resumed[1]))
 
 
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, InputError), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_request_to_stop_that_comes_between_two_decisions_saves_the_state_all_the_same(
+    number, error, shards, tokenizer, pretraining, execution, store, monkeypatch
+) -> None:
+    record = loop._record
+
+    def interrupted(training, speed, rate_factor):
+        if training.step == 3:
+            os.kill(os.getpid(), number)  # after the loop has decided whether to save, before it decides to stop
+        return record(training, speed, rate_factor)
+
+    monkeypatch.setattr(loop, "_record", interrupted)
+    with pytest.raises(error):
+        pretrain(shards, tokenizer, CTCD, pretraining, execution, store)
+    assert store.latest()["step"] == 4
+
+
 def test_a_crashed_training_goes_on_from_its_last_state(
     shards, tokenizer, pretraining, execution, store, tmp_path, monkeypatch
 ) -> None:

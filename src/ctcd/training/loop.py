@@ -90,7 +90,8 @@ def _train(training: Training, store: StateStore) -> None:
         for batch in prefetched(training.batch, steps):
             rate_factor = _one_step(training, batch)
             before, done = done, training.done(training.step)
-            is_saving = bool(stopping) or monotonic() - saved_at >= execution.checkpoint_seconds
+            is_stopping = bool(stopping)  # a request that comes after this line is answered after the next step
+            is_saving = is_stopping or monotonic() - saved_at >= execution.checkpoint_seconds
             is_recording = _is_due(before, done, HISTORY_ROWS)
             # A GPU is not waited for at every step; what is not finite has changed no weight meanwhile.
             if is_saving or is_recording or training.hardware.device.type == "cpu":
@@ -110,9 +111,9 @@ def _train(training: Training, store: StateStore) -> None:
             if is_saving:
                 save_training(training, store)
                 saved_at = monotonic()
-            if signal.SIGINT in stopping:
+            if is_stopping and signal.SIGINT in stopping:
                 raise KeyboardInterrupt
-            if stopping:
+            if is_stopping:
                 raise InputError(
                     f"Stopped at step {training.step}, {done:.0%} of the training; the state is saved and the same "
                     "command goes on from there."
