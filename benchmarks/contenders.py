@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from engine import MEASURED_METHODS, EngineTraining, Terms, chosen_execution
+from engine import MEASURED_METHODS, Compile, EngineTraining, Terms, chosen_execution
 from ladder import PlainTraining, Rung, climb, start_rung
 from peers import start_textbrewer, start_trainer
 from workload import Shape
@@ -42,9 +42,9 @@ class Contender:
     start_count: Callable[[], Training] | None = None  # in one thread and not compiled, as counting operations needs
 
 
-def all_contenders(shape: Shape, device: str) -> list[Contender]:
-    """The ladder, ours by method, and the peers."""
-    return [*_rungs(shape, device), *_methods(shape, device), *_peers(shape, device)]
+def all_contenders(shape: Shape, device: str, compile: Compile = "auto") -> list[Contender]:
+    """The ladder, ours by method (compiled where ctcd does, or as `compile` says), and the peers."""
+    return [*_rungs(shape, device), *_methods(shape, device, compile), *_peers(shape, device)]
 
 
 def _rungs(shape: Shape, device: str) -> list[Contender]:
@@ -63,9 +63,9 @@ def _rungs(shape: Shape, device: str) -> list[Contender]:
     ]
 
 
-def _methods(shape: Shape, device: str) -> list[Contender]:
-    execution = chosen_execution(shape, device)
-    in_turn = replace(execution, side_by_side=False)
+def _methods(shape: Shape, device: str, compile: Compile) -> list[Contender]:
+    execution = chosen_execution(shape, device, compile)
+    in_turn = replace(execution, side_by_side=False, compiled=False)
     return [
         Contender(
             name=f"ours: {method}",
@@ -84,7 +84,7 @@ def _peers(shape: Shape, device: str) -> list[Contender]:
         Contender(
             name=f"Trainer: teacher alone{', bf16' if bfloat16 else ''}",
             section="peer",
-            trains="teacher alone",
+            trains="teacher_alone",
             start=partial(start_trainer, shape, device, bfloat16),
             bfloat16=bfloat16,
             modules=("accelerate", "transformers.trainer"),

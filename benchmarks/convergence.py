@@ -1,13 +1,15 @@
 """What a pair has learned after a fixed number of tokens, by recipe.
 
     python benchmarks/convergence.py
+    python benchmarks/convergence.py --env budget --width 64 --documents <Parquet files>    # its recipe on a CPU
+    python benchmarks/convergence.py --env budget --shards <folder> --tokenizer <folder> --minutes 1    # on a GPU
 
-Tokens per second mean nothing without this. Every recipe is base's configuration with the named differences, reads
-the same tokens (documentation of the installed packages) in the same order with the same masks, and is judged on the
-same held-out text. The loss is compared with the unigram entropy: a model that reaches no less knows
+Tokens per second mean nothing without this. Every recipe is an environment's configuration with the named differences,
+reads the same tokens (of the installed packages' documentation, if nothing else is named) in the same order, and is
+judged on the same held-out text. The loss is compared with the unigram entropy: a model that reaches no less knows
 frequencies and nothing else.
 
-The table gives means over the seeds; the JSON file has every run.
+The tables give means over the seeds; the JSON file has every run.
 """
 
 import argparse
@@ -23,10 +25,11 @@ import torch
 from machine import chosen_device, describe
 from rich.console import Console
 from rich.table import Table
-from training_run import Outcome, prepare_corpus, run_training
+from training_run import BASE, Corpus, Outcome, Scale, open_corpus, prepare_corpus, run_training
 
 NARROWEST = 110  # columns
 ROLES = ("teacher", "student")
+DEFAULT_TOKENS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -36,28 +39,55 @@ class Recipe:
     name: str
     method: str = "ctcd"
     changes: dict[str, Any] = field(default_factory=dict)
+    batch_factor: int | float = 1
 
 
 def _adamw(learning_rate: float) -> dict[str, Any]:
     return {"optimiser": {"name": "adamw", "learning_rate": learning_rate}}
 
 
-def _both(architecture: str, feed_forward: int) -> dict[str, Any]:
-    """Both models of another architecture; `feed_forward` makes up for the gate that base's has."""
-    model = {"architecture": architecture, "feed_forward": feed_forward, "options": {}}
+def _muon(matrix_learning_rate: float) -> dict[str, Any]:
+    return {"optimiser": {"name": "muon", "matrix_learning_rate": matrix_learning_rate}}
+
+
+def _both(architecture: str, **shape: int) -> dict[str, Any]:
+    """Both models of another architecture."""
+    model = {"architecture": architecture, "options": {}, **shape}
     return {"teacher": model, "student": model}
 
 
-RECIPES = (
-    Recipe("base"),
-    Recipe("base, standalone", method="standalone"),
-    Recipe("AdamW 1e-3", changes=_adamw(1e-3)),
-    Recipe("AdamW 3e-3", changes=_adamw(3e-3)),
-    Recipe("AdamW 1e-2", changes=_adamw(1e-2)),
-    Recipe("post-norm BERT", changes=_both("bert", 192)),
-    Recipe("post-norm BERT, AdamW 1e-3", changes=_both("bert", 192) | _adamw(1e-3)),
-    Recipe("pre-norm BERT", changes=_both("megatron-bert", 192)),
-)
+# By environment; the first is its own.
+RECIPES = {
+    BASE: (
+        Recipe("base"),
+        Recipe("base, standalone", method="standalone"),
+        Recipe("AdamW 1e-3", changes=_adamw(1e-3)),
+        Recipe("AdamW 3e-3", changes=_adamw(3e-3)),
+        Recipe("AdamW 1e-2", changes=_adamw(1e-2)),
+        # 192 makes up for the gate that base's feed-forward part has
+        Recipe("post-norm BERT", changes=_both("bert", feed_forward=192)),
+        Recipe("post-norm BERT, AdamW 1e-3", changes=_both("bert", feed_forward=192) | _adamw(1e-3)),
+        Recipe("pre-norm BERT", changes=_both("megatron-bert", feed_forward=192)),
+    ),
+    "budget": (
+        Recipe("budget"),
+        Recipe("budget, standalone", method="standalone"),
+        Recipe("Muon, half the rate", changes=_muon(0.015)),
+        Recipe("Muon, twice the rate", changes=_muon(0.06)),
+        Recipe("AdamW 5e-4", changes=_adamw(5e-4)),
+        Recipe("AdamW 1e-3", changes=_adamw(1e-3)),
+        Recipe("AdamW 3e-3", changes=_adamw(3e-3)),
+        Recipe("pre-norm BERT", changes=_both("megatron-bert")),
+        Recipe("ModernBERT", changes=_both("modernbert")),
+        Recipe("half the batch", batch_factor=0.5),
+        Recipe("twice the batch", batch_factor=2),
+        Recipe("warm-up 1 %", changes={"warmup_share": 0.01}),
+        Recipe("warm-up 15 %", changes={"warmup_share": 0.15}),
+        Recipe("mask 25 %", changes={"masking_share": 0.25}),
+        Recipe("soft weights from 0", changes={"soft_weights": {"warmup_share": 0.3}}),
+        Recipe("soft weights to a quarter", changes={"soft_weights": {"final_factor": 0.25}}),
+    ),
+}
 
 
 def main() -> None:
@@ -65,44 +95,72 @@ def main() -> None:
     arguments = _parse_arguments()
     logging.basicConfig(level=logging.WARNING if arguments.quiet else logging.INFO, format="%(asctime)s  %(message)s")
     recipes = [
-        recipe for recipe in RECIPES if arguments.only is None or any(words in recipe.name for words in arguments.only)
+        recipe
+        for recipe in RECIPES[arguments.env]
+        if arguments.only is None or any(words in recipe.name for words in arguments.only)
     ]
+    tokens = DEFAULT_TOKENS if arguments.tokens is None and arguments.minutes is None else arguments.tokens
+    scale = Scale(arguments.env, arguments.width, arguments.batch_size, tokens, arguments.minutes, arguments.device)
     with TemporaryDirectory() as folder:
-        corpus = prepare_corpus(Path(folder), arguments.packages)
+        corpus = _corpus(arguments, Path(folder))
         outcomes = {
             recipe.name: [
                 run_training(
-                    corpus, recipe.name, recipe.method, recipe.changes, arguments.tokens, seed, arguments.device
+                    corpus, recipe.name, recipe.method, recipe.changes, scale.with_batch(recipe.batch_factor), seed
                 )
                 for seed in range(1, arguments.seeds + 1)
             ]
             for recipe in recipes
         }
-        report = _report(recipes, outcomes, corpus.shards.metadata, arguments.device)
+        report = _report(recipes, outcomes, corpus.shards.metadata, scale)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(report, indent=2), encoding="utf-8")
     _print(report, arguments.output)
 
 
+def _corpus(arguments: argparse.Namespace, folder: Path) -> Corpus:
+    if arguments.shards is not None:
+        return open_corpus(arguments.shards, arguments.tokenizer)
+    return prepare_corpus(folder, arguments.documents, arguments.packages)
+
+
+def _run(recipe: Recipe, corpus: Corpus, scale: Scale, seed: int) -> Outcome:
+    scale = scale.with_batch(recipe.batch_factor)
+    return run_training(corpus, recipe.name, recipe.method, recipe.changes, scale, seed)
+
+
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--tokens", type=int, default=1_000_000, help="that each model reads (default 1,000,000)")
+    parser.add_argument("--env", choices=RECIPES, default=BASE, help="whose configuration and recipes (default base)")
+    parser.add_argument("--width", type=int, help="of both models (default: the configuration's)")
+    parser.add_argument("--batch-size", type=int, help="in sequences (default: the configuration's)")
+    parser.add_argument("--tokens", type=int, help=f"that each model reads (default {DEFAULT_TOKENS:,})")
+    parser.add_argument("--minutes", type=float, help="of each training, instead of a number of tokens")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each recipe (default 1)")
     parser.add_argument("--only", nargs="+", metavar="WORDS", help="recipes whose name contains one of these")
     parser.add_argument("--packages", nargs="+", metavar="NAME", help="whose documentation to read (default: all)")
+    parser.add_argument("--documents", nargs="+", metavar="SOURCE", help="files or folders to read instead")
+    parser.add_argument("--shards", type=Path, help="folder of a prepared corpus to read instead")
+    parser.add_argument("--tokenizer", type=Path, help="folder of the tokenizer that made the shards")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--output", type=Path, default=Path("convergence_benchmark.json"), help="the JSON file")
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if (arguments.shards is None) != (arguments.tokenizer is None):
+        parser.error("--shards and --tokenizer belong together")
+    if arguments.tokens is not None and arguments.minutes is not None:
+        parser.error("give --tokens or --minutes, not both")
+    return arguments
 
 
 def _report(
-    recipes: list[Recipe], outcomes: dict[str, list[Outcome]], corpus: dict[str, Any], device: str
+    recipes: list[Recipe], outcomes: dict[str, list[Outcome]], corpus: dict[str, Any], scale: Scale
 ) -> dict[str, Any]:
     kept = ("source", "source_fingerprint", "fingerprint", "vocabulary_size", "sequence_length", "unigram_entropy")
     return {
-        "machine": describe(chosen_device(device), torch.get_num_threads()),
+        "machine": describe(chosen_device(scale.device), torch.get_num_threads()),
         "corpus": {name: corpus[name] for name in kept},
+        "scale": asdict(scale),
         "recipes": [
             {
                 "name": recipe.name,
@@ -123,22 +181,31 @@ def _means(runs: list[Outcome]) -> dict[str, Any]:
         "tokens_per_second": mean(run.tokens_per_second for run in runs),
         "heldout_loss": {role: mean(run.heldout_loss[role] for run in runs) for role in ROLES},
         "heldout_accuracy": {role: mean(run.heldout_accuracy[role] for run in runs) for role in ROLES},
+        "curve": {
+            role: [mean(moment) for moment in zip(*(run.curve[role] for run in runs), strict=True)] for role in ROLES
+        },
     }
 
 
 def _print(report: dict[str, Any], output: Path) -> None:
+    console = Console(highlight=False)
+    wide = Console(highlight=False, width=max(NARROWEST, console.width))
+    wide.print(_results(report))
+    wide.print(_curves(report, output))
+
+
+def _results(report: dict[str, Any]) -> Table:
     corpus, recipes = report["corpus"], report["recipes"]
     table = Table(
         title=f"After {recipes[0]['tokens']:,} tokens of the {corpus['source']}, seeds: {len(recipes[0]['runs'])}",
         title_justify="left",
         caption=f"Loss: held-out masked-LM loss in nats, to be compared with the unigram entropy, "
-        f"{corpus['unigram_entropy']:.3f}.\nAll figures: {output}",
+        f"{corpus['unigram_entropy']:.3f}.",
         caption_justify="left",
     )
     table.add_column("recipe", no_wrap=True)
     table.add_column("method", no_wrap=True)
-    columns = ("teacher loss", "student loss", "teacher accuracy", "student accuracy", "tokens/s")
-    for name in columns:
+    for name in ("teacher loss", "student loss", "teacher accuracy", "student accuracy", "tokens/s"):
         table.add_column(name, justify="right")
     for recipe in recipes:
         loss, accuracy = recipe["heldout_loss"], recipe["heldout_accuracy"]
@@ -151,8 +218,24 @@ def _print(report: dict[str, Any], output: Path) -> None:
         )
     table.add_section()
     table.add_row("unigram entropy", "", *[f"{corpus['unigram_entropy']:.3f}"] * len(ROLES))
-    console = Console(highlight=False)
-    Console(highlight=False, width=max(NARROWEST, console.width)).print(table)
+    return table
+
+
+def _curves(report: dict[str, Any], output: Path) -> Table:
+    """The way there, in tenths of the budget."""
+    table = Table(
+        title="Teacher's held-out loss on the way, by share of the budget",
+        title_justify="left",
+        caption=f"All figures: {output}",
+        caption_justify="left",
+    )
+    table.add_column("recipe", no_wrap=True)
+    moments = len(report["recipes"][0]["curve"][ROLES[0]])
+    for moment in range(1, moments + 1):
+        table.add_column(f"{moment / moments:.0%}", justify="right")
+    for recipe in report["recipes"]:
+        table.add_row(recipe["name"], *(f"{loss:.2f}" for loss in recipe["curve"][ROLES[0]]))
+    return table
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -11,12 +12,13 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from workload import LAYERS, PREDICTED_SHARE, ROLES, SPECIAL_TOKENS, Shape, token_ids_of
 
-from ctcd.corpus.prediction import PredictionBatch, mask_tokens, masking_for
+from ctcd.corpus.prediction import Masking, PredictionBatch, mask_tokens, masking_for
 from ctcd.distillation.losses import distillation_losses
 from ctcd.distillation.methods import METHODS, Weights
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.logits import PredictedLogits
 from ctcd.parameters import ExecutionParameters, ModelParameters, OptimiserParameters
+from ctcd.training.batches import to_device
 from ctcd.training.models import FrozenModel, NoModel, Trainee
 from ctcd.training.precision import Hardware, choose_hardware
 from ctcd.training.side_by_side import SideBySide
@@ -29,6 +31,7 @@ MAXIMUM_NORM = 1.0
 SEED = 1
 MEASURED_METHODS = ("teacher_alone", "student_alone", "standalone", "one_way", "ctcd")
 
+Compile = Literal["auto", "always", "never"]
 Terms = tuple[float, float, float, float]  # teacher's hard and soft loss, student's hard and soft loss, unweighted
 
 
@@ -55,8 +58,14 @@ def make_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
 
 def masked_batch(shape: Shape, step: int, device: str) -> PredictionBatch:
     """The batch of a step, the same for every contender."""
-    masking = masking_for(make_tokenizer(shape.vocabulary), PREDICTED_SHARE, torch.device(device))
-    return mask_tokens(token_ids_of(shape, step).to(device), masking, SEED, step)
+    tokens = to_device(token_ids_of(shape, step), torch.device(device))
+    return mask_tokens(tokens, _masking(shape.vocabulary, device), SEED, step)
+
+
+@lru_cache(maxsize=1)
+def _masking(vocabulary: int, device: str) -> Masking:
+    """Made once: a new tensor of special tokens would have a GPU waited for at every step."""
+    return masking_for(make_tokenizer(vocabulary), PREDICTED_SHARE, torch.device(device))
 
 
 def make_model(shape: Shape, role: str) -> PreTrainedModel:
@@ -87,12 +96,12 @@ def logits_at_positions(model: PreTrainedModel) -> Callable[[Tensor, Tensor], Te
     return PredictedLogits(model)
 
 
-def chosen_execution(shape: Shape, device: str) -> Execution:
+def chosen_execution(shape: Shape, device: str, compile: Compile = "auto") -> Execution:
     """What ctcd chooses by itself: bfloat16 where the hardware is fast at it and the models are wide enough."""
     execution = ExecutionParameters(
         device="cuda" if device == "cuda" else "cpu",
         precision="auto",
-        compile="auto",
+        compile=compile,
         workers=0,
         evaluations=1,
         evaluation_sequences=1,
@@ -128,11 +137,11 @@ class EngineTraining:
     def advance(self, steps: int) -> None:
         """Train for some steps."""
         for _ in range(steps):
-            self._step(self._next_batch())
+            self.step(self._next_batch())
 
     def next_losses(self) -> Terms:
         """Train for one step and say its losses."""
-        teacher_hard, teacher_soft, student_hard, student_soft = self._step(self._next_batch())
+        teacher_hard, teacher_soft, student_hard, student_soft = self.step(self._next_batch())
         return float(teacher_hard), float(teacher_soft), float(student_hard), float(student_soft)
 
     def close(self) -> None:
@@ -156,7 +165,8 @@ class EngineTraining:
             model.set_attn_implementation("sdpa")
         return trainee
 
-    def _step(self, batch: PredictionBatch) -> list[Tensor]:
+    def step(self, batch: PredictionBatch) -> list[Tensor]:
+        """Train on a batch; gives the losses of `Terms`, on the device."""
         result = train_step(
             self._models["teacher"],
             self._models["student"],

@@ -1,7 +1,7 @@
 """Every call into `ctcd` that `convergence.py` makes: when its interface changes, this file alone follows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -9,17 +9,19 @@ from typing import Any
 import yaml
 from transformers import PreTrainedTokenizerBase
 
-from ctcd.corpus.documents import Documents, split_documents
+from ctcd.corpus.documents import Documents, read_documents, split_documents
 from ctcd.corpus.encoding import write_shards
 from ctcd.corpus.installed_packages import find_installed_packages, harvest, identify_packages
 from ctcd.corpus.shards import Shards
-from ctcd.corpus.tokenizer import train_tokenizer
+from ctcd.corpus.tokenizer import load_tokenizer, train_tokenizer
 from ctcd.distillation.methods import method_of
 from ctcd.parameters import CorpusParameters, ExecutionParameters, PretrainingParameters
 from ctcd.training.loop import pretrain
 from ctcd.training.state import StateStore
 
-CONFIGURATION = Path(__file__).parents[1] / "conf" / "base"
+CONFIGURATION = Path(__file__).parents[1] / "conf"
+BASE = "base"
+HEAD_WIDTH = 64
 LONG = 1e9  # seconds between two training states: none is needed
 
 
@@ -40,70 +42,123 @@ class Outcome:
     heldout_loss: dict[str, float]
     heldout_accuracy: dict[str, float]
     parameters: dict[str, int]
+    curve: dict[str, list[float]]  # held-out loss at ten moments
 
 
-def prepare_corpus(folder: Path, names: Sequence[str] | None) -> Corpus:
-    """The documentation of the installed packages, or of those named, as base's configuration prepares it."""
-    packages = [package for package in find_installed_packages() if names is None or package.name in names]
-    gathered = harvest(packages)
-    documents = Documents(
-        f"documentation of {len(packages)} installed packages",
-        read=lambda: iter(gathered),
-        identify=lambda: identify_packages(packages),
-    )
-    settings = CorpusParameters(**_read_configuration("corpus"))
+@dataclass(frozen=True)
+class Scale:
+    """What all recipes of a table share: an environment's configuration, and how far it is scaled down.
+
+    Attributes:
+        environment: a folder of `conf/`.
+        width: of both models, in heads of 64 and feed-forward layers four times as wide; None leaves the shapes alone.
+        batch_size: in sequences; None leaves it alone.
+        tokens: that each model reads; or
+        minutes: of each training.
+        device: `auto`, `cpu` or `cuda`.
+    """
+
+    environment: str
+    width: int | None
+    batch_size: int | None
+    tokens: int | None
+    minutes: float | None
+    device: str
+
+    def with_batch(self, factor: float) -> "Scale":
+        """The same with another multiple of its batch."""
+        own = self.batch_size or _read_configuration("pretraining", self.environment)["batch_size"]
+        return replace(self, batch_size=round(factor * own))
+
+    def settings(self, changes: dict[str, Any], seed: int) -> PretrainingParameters:
+        """The environment's settings at this scale, with a recipe's changes."""
+        settings = _read_configuration("pretraining", self.environment)
+        if self.width is not None:
+            shape = {"width": self.width, "heads": max(1, self.width // HEAD_WIDTH), "feed_forward": 4 * self.width}
+            settings = _merge(settings, {"teacher": shape, "student": shape})
+        if self.batch_size is not None:
+            settings["batch_size"] = self.batch_size
+        budget = {"tokens": self.tokens, "epochs": None, "minutes": self.minutes, "seed": seed}
+        return PretrainingParameters(**_merge(settings, changes | budget))
+
+
+def open_corpus(shards: Path, tokenizer: Path) -> Corpus:
+    """A corpus that has been prepared."""
+    return Corpus(Shards(shards), load_tokenizer(tokenizer))
+
+
+def prepare_corpus(folder: Path, sources: Sequence[str] | None, names: Sequence[str] | None) -> Corpus:
+    """Text as base's configuration prepares it, with a vocabulary of its own.
+
+    Args:
+        folder: for the shards.
+        sources: files, folders or globs; without them the documentation of the installed packages is read,
+        names: or of those named.
+    """
+    documents = read_documents(list(sources)) if sources else _documentation(names)
+    settings = CorpusParameters(**_read_configuration("corpus", BASE))
     texts = (document.text for document, held_out in split_documents(documents, settings.heldout_share) if not held_out)
     tokenizer = train_tokenizer(texts, settings.tokenizer)
     write_shards(folder, documents, tokenizer, settings)
     return Corpus(Shards(folder), tokenizer)
 
 
-def run_training(
-    corpus: Corpus, label: str, method: str, changes: dict[str, Any], tokens: int, seed: int, device: str
-) -> Outcome:
-    """Train a pair from scratch on about so many tokens.
+def _documentation(names: Sequence[str] | None) -> Documents:
+    packages = [package for package in find_installed_packages() if names is None or package.name in names]
+    gathered = harvest(packages)
+    return Documents(
+        f"documentation of {len(packages)} installed packages",
+        read=lambda: iter(gathered),
+        identify=lambda: identify_packages(packages),
+    )
+
+
+def run_training(corpus: Corpus, label: str, method: str, changes: dict[str, Any], scale: Scale, seed: int) -> Outcome:
+    """Train a pair from scratch.
 
     Args:
         corpus: what to train on.
         label: what to call the training in messages.
         method: name of a method.
-        changes: where the settings differ from base's, nested like them.
-        tokens: that each model reads.
+        changes: where the settings differ from the environment's, nested like them.
+        scale: environment, size and budget.
         seed: of weights, order and masks.
-        device: `auto`, `cpu` or `cuda`.
     """
-    settings = PretrainingParameters(**_merge(_read_configuration("pretraining"), changes))
-    tokens_per_step = settings.batch_size * corpus.shards.sequence_length
-    settings = settings.model_copy(update={"steps": max(1, tokens // tokens_per_step), "seed": seed})
+    settings = scale.settings(changes, seed)
     execution = ExecutionParameters(
-        **_read_configuration("execution")
-        | {"device": device, "resume": "never", "checkpoint_seconds": LONG, "evaluations": 1}
+        **_read_configuration("execution", scale.environment)
+        | {"device": scale.device, "resume": "never", "checkpoint_seconds": LONG, "evaluations": 10}
     )
     with TemporaryDirectory() as folder:
         store = StateStore(Path(folder), label)
         _, history = pretrain(corpus.shards, corpus.tokenizer, method_of(method), settings, execution, store)
     table = history.table()
-    last = table[table["step"] == settings.steps]
+    last = table[table["step"] == table["step"].max()]
 
     def by_role(metric: str) -> dict[str, float]:
         rows = last[last["metric"] == metric]
         return {str(role): float(value) for role, value in zip(rows["role"], rows["value"], strict=True)}
 
     counts = table[table["metric"] == "parameters"]
+    losses = table[table["metric"] == "heldout_loss"]
     return Outcome(
-        tokens=settings.steps * tokens_per_step,
+        tokens=int(table["tokens"].max()),
         tokens_per_second=float(table.loc[table["metric"] == "tokens_per_second", "value"].median()),
         heldout_loss=by_role("heldout_loss"),
         heldout_accuracy=by_role("heldout_accuracy"),
         parameters={str(role): int(value) for role, value in zip(counts["role"], counts["value"], strict=True)},
+        curve={str(role): rows["value"].tolist()[1:] for role, rows in losses.groupby("role", sort=False)},
     )
 
 
-def _read_configuration(group: str) -> dict[str, Any]:
-    """A group of settings of the default configuration."""
-    text = (CONFIGURATION / f"parameters_{group}.yml").read_text(encoding="utf-8")
+def _read_configuration(group: str, environment: str) -> dict[str, Any]:
+    """A group of settings of the default configuration, with what an environment changes."""
+    text = (CONFIGURATION / BASE / f"parameters_{group}.yml").read_text(encoding="utf-8")
     settings: dict[str, Any] = yaml.safe_load(text)[group]
-    return settings
+    if environment == BASE:
+        return settings
+    changes = yaml.safe_load((CONFIGURATION / environment / "parameters.yml").read_text(encoding="utf-8"))
+    return _merge(settings, changes.get(group, {}))
 
 
 def _merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

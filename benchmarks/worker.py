@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import torch
 from contenders import Training, all_contenders
-from engine import Terms, make_tokenizer
+from engine import Compile, Terms, make_tokenizer
 from machine import MEGABYTE, forget_peak_memory, measure_matrix_peak, peak_memory, resident_memory, synchronize
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -32,6 +32,7 @@ class Assignment:
     shape: Shape
     device: str
     threads: int
+    compile: Compile = "auto"  # of the contenders that are ctcd as it runs by itself
 
 
 class Worker:
@@ -81,7 +82,7 @@ class Host:
         """Load everything but the models."""
         torch.set_num_threads(assignment.threads)
         self._shape, self._device = assignment.shape, assignment.device
-        contenders = all_contenders(self._shape, self._device)
+        contenders = all_contenders(self._shape, self._device, assignment.compile)
         self._contender = next(contender for contender in contenders if contender.name == assignment.contender)
         self._training: Training | None = None
         make_tokenizer(self._shape.vocabulary)

@@ -6,3 +6,13 @@ def test_recipes_are_compared_with_the_unigram_entropy(run_benchmark):
     assert {recipe["name"] for recipe in report["recipes"]} == {"AdamW 1e-2", "pre-norm BERT"}
     assert all(recipe["tokens"] == 4096 for recipe in report["recipes"])
     assert all(recipe["heldout_loss"][role] > 0 for recipe in report["recipes"] for role in ("teacher", "student"))
+
+
+def test_a_recipe_of_another_environment_is_scaled_down_and_its_curve_shown(run_benchmark, text_folder):
+    small = f"--env budget --width 64 --tokens 81920 --documents {text_folder} --device cpu".split()
+    printed, report = run_benchmark("convergence.py", *small, "--only", "warm-up 1 %")
+    (recipe,) = report["recipes"]
+    assert "on the way" in printed
+    assert [len(curve) for curve in recipe["curve"].values()] == [10, 10]
+    assert recipe["curve"]["teacher"][-1] == recipe["heldout_loss"]["teacher"]
+    assert report["scale"]["environment"] == "budget"

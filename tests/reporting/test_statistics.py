@@ -147,6 +147,14 @@ def test_other_variants_get_the_differences_that_exist() -> None:
     assert list(differences(["ctcd student", "ctcd teacher"])) == []
 
 
+def test_students_are_compared_with_that_of_one_way_and_with_the_matched_teacher() -> None:
+    assert list(differences(["one_way student", "ctcd student", "standalone_matched teacher"])) == [
+        ("one_way student", "standalone_matched teacher"),
+        ("ctcd student", "one_way student"),
+        ("ctcd student", "standalone_matched teacher"),
+    ]
+
+
 def test_scores_read_from_a_csv_file_compare_the_same(study_scores: pd.DataFrame) -> None:
     read_again = pd.read_csv(StringIO(study_scores.to_csv(index=False)))
     pd.testing.assert_frame_equal(compare(read_again, 0.95), compare(study_scores, 0.95))
