@@ -34,7 +34,10 @@ class Settings(BaseModel):
 
 
 class TokenizerParameters(Settings):
-    """How a WordPiece tokenizer is trained. Not read when a ready tokenizer is loaded."""
+    """How a WordPiece tokenizer is trained.
+
+    Of a ready tokenizer on the hub `vocabulary_size` is what the estimate of a run assumes before it is fetched.
+    """
 
     vocabulary_size: Annotated[int, Field(ge=64)]
     lowercase: bool
@@ -51,8 +54,13 @@ class ProbesParameters(Settings):
 
 
 class CorpusParameters(Settings):
-    """From documents to packed sequences of `sequence_length` tokens."""
+    """From documents to packed sequences of `sequence_length` tokens.
 
+    Of the sentences one in `keep_every` is kept, and of these the first `sentences`.
+    """
+
+    keep_every: PositiveInteger = 1
+    sentences: PositiveInteger | None = None
     heldout_share: Annotated[float, Field(gt=0.0, le=0.5)]
     sequence_length: Annotated[int, Field(ge=8)]
     tokenizer: TokenizerParameters
@@ -80,6 +88,10 @@ class ModelParameters(Settings):
     dropout: Share = 0.0
     options: dict[str, Any] = {}
 
+    def __hash__(self) -> int:
+        """Equal shapes are counted once."""
+        return hash(self.model_dump_json())
+
     @model_validator(mode="after")
     def _heads_divide_width(self) -> "ModelParameters":
         if self.width % self.heads:
@@ -94,6 +106,7 @@ class OptimiserParameters(Settings):
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     learning_rate: PositiveNumber
     matrix_learning_rate: PositiveNumber | None = None
+    second_beta: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.98
     weight_decay: Annotated[float, Field(ge=0.0)]
     maximum_gradient_norm: PositiveNumber
 

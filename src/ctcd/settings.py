@@ -4,6 +4,7 @@ import logging
 import os
 import warnings
 
+from ctcd.estimating import EstimateHook
 from ctcd.hooks import ProjectHooks
 from ctcd.tracking import TrackingHook
 
@@ -23,8 +24,8 @@ logging.getLogger("kedro.runner.sequential_runner").addFilter(
     lambda record: not record.getMessage().startswith("No nodes ran.")
 )
 
-# Hooks run from the last to the first: nothing is tracked before the input is checked.
-HOOKS = (TrackingHook(), ProjectHooks())
+# Hooks run from the last to the first: nothing is estimated or tracked before the input is checked.
+HOOKS = (TrackingHook(), EstimateHook(), ProjectHooks())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

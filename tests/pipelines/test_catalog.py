@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 UNVERSIONED = {"DocumentsDataset", "ReadyTokenizerDataset", "TrainingStateDataset"}
 
 
-@pytest.fixture(scope="module", params=["base", "test"])
+@pytest.fixture(scope="module", params=["base", "test", "paper"])
 def context(request: pytest.FixtureRequest):
     bootstrap_project(ROOT)
     with KedroSession.create(ROOT, env=request.param) as session:

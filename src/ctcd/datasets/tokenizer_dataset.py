@@ -58,6 +58,10 @@ class ReadyTokenizerDataset(AbstractDataset[Any, Any]):
 
         return load_tokenizer(self._source)
 
+    def load_local(self) -> Any:
+        """The tokenizer if it lies in a folder; None if it is on the hub or to be trained."""
+        return self.load() if Path(self._source).is_dir() else None
+
     def save(self, data: Any) -> None:
         """Refused."""
         raise DatasetError("A ready tokenizer is read only.")

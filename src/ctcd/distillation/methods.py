@@ -59,6 +59,13 @@ class Method:
         """Whether the frozen role's model is learned from; else there is none."""
         return self.frozen is not None and bool(self.weights.teacher_soft or self.weights.student_soft)
 
+    @property
+    def sources(self) -> tuple[Role, ...]:
+        """The roles of the models that are learned from without being trained: moving averages, or a frozen model."""
+        if self.learns_from_itself:
+            return self.trained
+        return (self.frozen,) if self.has_source and self.frozen else ()
+
 
 METHODS: dict[str, Method] = {
     # With both soft weights 0 the models never touch: one run gives both baselines.

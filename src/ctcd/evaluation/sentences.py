@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctcd.corpus.documents import Document
+from ctcd.corpus.sentences import split_sentences
 
 SHORTEST, LONGEST = 5, 20  # words of a sentence
 PLAIN_SHARE = 0.8  # of a sentence's words
@@ -14,8 +15,6 @@ PLAIN_SHARE = 0.8  # of a sentence's words
 FEW_DOCUMENTS = 20
 SECTION_SENTENCES = 40
 
-_AFTER_STOP = re.compile(r"(?<=[.!?])\s+")
-_ABBREVIATION = re.compile(r"(\b(e\.g|i\.e|cf|vs|etc|resp|approx|Mrs?|Ms|Dr|St|Prof|Fig|Eq|Sec|No)|\b[A-Z])\.$")
 _PLAIN_WORD = re.compile(r"[(\"'“‘«]*[^\W\d_]+(['’-][^\W\d_]+)*[)\"'”’».,;:!?]*")
 _WORD = re.compile(r"\w+")
 
@@ -69,17 +68,6 @@ def split_by_document(
         else:
             train.append(document)
     return train, validation
-
-
-def split_sentences(paragraph: str) -> list[str]:
-    """Cut a paragraph behind the marks that end a sentence; all white space becomes single spaces."""
-    sentences: list[str] = []
-    for piece in _AFTER_STOP.split(" ".join(paragraph.split())):
-        if sentences and (piece[:1].islower() or _ABBREVIATION.search(sentences[-1])):
-            sentences[-1] += f" {piece}"
-        elif piece:
-            sentences.append(piece)
-    return sentences
 
 
 def looks_like_a_sentence(text: str) -> bool:

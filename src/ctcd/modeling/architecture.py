@@ -1,7 +1,10 @@
 """Models from scratch, by Hugging Face model type and shape."""
 
+from collections.abc import Hashable
+from typing import Any, Protocol
+
 import torch
-from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ctcd.errors import InputError
 from ctcd.modeling.families import FAMILIES
@@ -23,8 +26,18 @@ _DROPOUTS = (
 )
 
 
+class Vocabulary(Hashable, Protocol):
+    """What a model needs to know of its tokenizer."""
+
+    pad_token_id: int
+    cls_token_id: int
+    sep_token_id: int
+
+    def __len__(self) -> int: ...
+
+
 def build_model(
-    shape: ModelParameters, tokenizer: PreTrainedTokenizerBase, sequence_length: int, seed: int, role: str
+    shape: ModelParameters, tokenizer: Vocabulary, sequence_length: int, seed: int, role: str
 ) -> PreTrainedModel:
     """A randomly initialised language model: the same weights for the same shape, seed and role.
 
@@ -37,9 +50,13 @@ def build_model(
         return FAMILIES[shape.architecture].model_class.from_config(configuration)
 
 
-def build_configuration(
-    shape: ModelParameters, tokenizer: PreTrainedTokenizerBase, sequence_length: int
-) -> PretrainedConfig:
+def build_outline(shape: ModelParameters, tokenizer: Vocabulary, sequence_length: int) -> PreTrainedModel:
+    """A model without weights, whose size does not matter: to count on."""
+    with torch.device("meta"):
+        return build_model(shape, tokenizer, sequence_length, seed=0, role="outline")
+
+
+def build_configuration(shape: ModelParameters, tokenizer: Vocabulary, sequence_length: int) -> PretrainedConfig:
     """The Hugging Face configuration of a shape over a tokenizer's vocabulary."""
     defaults = AutoConfig.for_model(shape.architecture)
     # An environment's file cannot remove a name that base sets, but it can set it to null.
@@ -50,7 +67,7 @@ def build_configuration(
             f"The configuration of '{shape.architecture}' has no option '{unknown[0]}': "
             "correct pretraining.teacher.options or pretraining.student.options."
         )
-    settings = {
+    settings: dict[str, Any] = {
         "vocab_size": len(tokenizer),
         "hidden_size": shape.width,
         "num_hidden_layers": shape.layers,

@@ -23,15 +23,15 @@ class Operations(NamedTuple):
 
 
 def count_operations(model: PreTrainedModel, length: int, predicted_share: float) -> Operations:
-    """Count on a CPU.
+    """Count on a CPU, or on PyTorch's device `meta`, where nothing is computed.
 
     Args:
         model: in float32; its gradients are gone afterwards.
         length: tokens of a sequence.
         predicted_share: of the positions.
     """
-    input_ids = torch.zeros(1, length, dtype=torch.long)
-    positions = torch.arange(max(1, round(predicted_share * length)))
+    input_ids = torch.zeros(1, length, dtype=torch.long, device=model.device)
+    positions = torch.arange(max(1, round(predicted_share * length)), device=model.device)
     # The CPU's fused attention is unknown to the counter; the plain one consists of products that it knows.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         logits = PredictedLogits(model)(input_ids, positions)

@@ -1,9 +1,9 @@
 """How long a training is: so many steps, tokens, epochs or minutes."""
 
-from transformers import PreTrainedTokenizerBase
+from functools import lru_cache
 
-from ctcd.distillation.methods import ROLES, Method, Role
-from ctcd.modeling.architecture import build_model
+from ctcd.distillation.methods import Method, Role
+from ctcd.modeling.architecture import Vocabulary, build_model, build_outline
 from ctcd.modeling.families import FAMILIES
 from ctcd.modeling.operations import Operations, count_operations
 from ctcd.parameters import ModelParameters, PretrainingParameters
@@ -12,7 +12,7 @@ from ctcd.parameters import ModelParameters, PretrainingParameters
 def in_steps(
     settings: PretrainingParameters,
     method: Method,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Vocabulary,
     sequence_length: int,
     sequences: int,
 ) -> PretrainingParameters:
@@ -41,30 +41,30 @@ def in_steps(
 
 
 def operations_of(
-    settings: PretrainingParameters, tokenizer: PreTrainedTokenizerBase, sequence_length: int
+    settings: PretrainingParameters, tokenizer: Vocabulary, sequence_length: int
 ) -> dict[Role, Operations]:
     """What a token costs either model."""
     shapes: dict[Role, ModelParameters] = {"teacher": settings.teacher, "student": settings.student}
-    return {
-        role: count_operations(
-            build_model(shape, tokenizer, sequence_length, settings.seed, role),
-            sequence_length,
-            settings.masking_share if FAMILIES[shape.architecture].objective == "mlm" else 1.0,
-        )
-        for role, shape in shapes.items()
-    }
+    return {role: _count(shape, tokenizer, sequence_length, settings.masking_share) for role, shape in shapes.items()}
+
+
+@lru_cache(maxsize=8)
+def _count(shape: ModelParameters, tokenizer: Vocabulary, sequence_length: int, masking_share: float) -> Operations:
+    share = masking_share if FAMILIES[shape.architecture].objective == "mlm" else 1.0
+    try:
+        return count_operations(build_outline(shape, tokenizer, sequence_length), sequence_length, share)
+    except RuntimeError:  # some families look at values, which an outline has not
+        model = build_model(shape, tokenizer, sequence_length, seed=0, role="outline")
+        return count_operations(model, sequence_length, share)
 
 
 def spent_operations(method: Method, operations: dict[Role, Operations]) -> float:
     """What a token costs a method: forward and backward of what it trains, forward of what else it learns from."""
     trained = sum(operations[role].training for role in method.trained)
-    sources = ROLES if method.learns_from_itself else (method.frozen,) if method.has_source and method.frozen else ()
-    return trained + sum(operations[role].forward for role in sources)
+    return trained + sum(operations[role].forward for role in method.sources)
 
 
-def _pair_share(
-    settings: PretrainingParameters, method: Method, tokenizer: PreTrainedTokenizerBase, sequence_length: int
-) -> float:
+def _pair_share(settings: PretrainingParameters, method: Method, tokenizer: Vocabulary, sequence_length: int) -> float:
     """The operations of training both models by those of the method."""
     operations = operations_of(settings, tokenizer, sequence_length)
     return sum(each.training for each in operations.values()) / spent_operations(method, operations)

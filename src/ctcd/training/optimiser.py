@@ -5,7 +5,7 @@ from torch import nn, optim
 from ctcd.parameters import OptimiserParameters
 from ctcd.training.muon import Muon
 
-BETAS = (0.9, 0.98)
+FIRST_BETA = 0.9
 
 
 def build_optimisers(model: nn.Module, settings: OptimiserParameters) -> list[optim.Optimizer]:
@@ -14,7 +14,7 @@ def build_optimisers(model: nn.Module, settings: OptimiserParameters) -> list[op
     Embeddings and the output layer stay with AdamW: their rows are tokens, not directions of one space. Biases and
     normalisation weights are not decayed.
     """
-    matrices = _layer_matrices(model) if settings.name == "muon" else []
+    matrices = layer_matrices(model) if settings.name == "muon" else []
     taken = {id(weight) for weight in matrices}
     rest = [weight for weight in model.parameters() if id(weight) not in taken]
     optimisers: list[optim.Optimizer] = [
@@ -24,7 +24,7 @@ def build_optimisers(model: nn.Module, settings: OptimiserParameters) -> list[op
                 {"params": [weight for weight in rest if weight.ndim < 2], "weight_decay": 0.0},
             ],
             lr=settings.learning_rate,
-            betas=BETAS,
+            betas=(FIRST_BETA, settings.second_beta),
             fused=True,
         )
     ]
@@ -44,7 +44,7 @@ def set_learning_rate(optimisers: list[optim.Optimizer], factor: float) -> None:
             group["lr"] = group["peak_lr"] * factor
 
 
-def _layer_matrices(model: nn.Module) -> list[nn.Parameter]:
+def layer_matrices(model: nn.Module) -> list[nn.Parameter]:
     """Two-dimensional weights of the repeated layers (the only modules in a `ModuleList`)."""
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
     matrices = {id(weight): weight for layers in lists for weight in layers.parameters() if weight.ndim == 2}

@@ -20,7 +20,8 @@ def make_tokenizer(documents: Any, ready_tokenizer: Any, corpus: CorpusParameter
 
     if ready_tokenizer is not None:
         return ready_tokenizer
-    texts = (document.text for document, held_out in split_documents(documents, corpus.heldout_share) if not held_out)
+    split = split_documents(_kept(documents, corpus), corpus.heldout_share)
+    texts = (document.text for document, held_out in split if not held_out)
     return train_tokenizer(texts, corpus.tokenizer)
 
 
@@ -28,19 +29,25 @@ def tokenize_documents(documents: Any, tokenizer: Any, corpus: CorpusParameters)
     """What fills a shards folder; it runs when the catalog saves, so that nothing is held in memory."""
     from ctcd.corpus.encoding import write_shards
 
-    return partial(write_shards, documents=documents, tokenizer=tokenizer, settings=corpus)
+    return partial(write_shards, documents=_kept(documents, corpus), tokenizer=tokenizer, settings=corpus)
 
 
 def make_probing_tasks(documents: Any, corpus: CorpusParameters) -> dict[str, dict[str, pd.DataFrame]]:
     """Tasks in GLUE's format, made from held-out documents: task -> split -> examples."""
     from ctcd.evaluation.probes import make_probes
 
-    return make_probes(_heldout_documents(documents, corpus.heldout_share), corpus.probes)
+    return make_probes(_heldout_documents(_kept(documents, corpus), corpus.heldout_share), corpus.probes)
 
 
 def report_corpus(shards: Any) -> dict[str, Any]:
     """Counts, vocabulary, unknown rate, unigram entropy, fingerprint and a sample."""
     return dict(shards.metadata)
+
+
+def _kept(documents: Any, corpus: CorpusParameters) -> Any:
+    from ctcd.corpus.sentences import keep_sentences
+
+    return keep_sentences(documents, corpus.keep_every, corpus.sentences)
 
 
 def _heldout_documents(documents: Any, share: float) -> Iterator[Any]:

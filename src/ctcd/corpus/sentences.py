@@ -1,0 +1,66 @@
+"""Sentences of a paragraph, and a collection that is cut down to some of its sentences."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from ctcd.corpus.documents import Document, Documents
+
+_AFTER_STOP = re.compile(r"(?<=[.!?])\s+")
+_ABBREVIATION = re.compile(r"(\b(e\.g|i\.e|cf|vs|etc|resp|approx|Mrs?|Ms|Dr|St|Prof|Fig|Eq|Sec|No)|\b[A-Z])\.$")
+
+
+def split_sentences(paragraph: str) -> list[str]:
+    """Cut a paragraph behind the marks that end a sentence; all white space becomes single spaces.
+
+    What follows an English abbreviation or an initial, or begins with a small letter, goes on with the sentence. So a
+    heading is a sentence, and a line of text without capitals is one.
+    """
+    sentences: list[str] = []
+    for piece in _AFTER_STOP.split(" ".join(paragraph.split())):
+        if sentences and (piece[:1].islower() or _ABBREVIATION.search(sentences[-1])):
+            sentences[-1] += f" {piece}"
+        elif piece:
+            sentences.append(piece)
+    return sentences
+
+
+def keep_sentences(documents: Documents, every: int = 1, most: int | None = None) -> Documents:
+    """The documents with one sentence in `every`, and of these the first `most`.
+
+    Sentences are counted through the whole collection, as it is read: the first of each `every` is kept. Kept sentences
+    of a paragraph stay in one line. A document of which none is kept is left out.
+
+    Args:
+        documents: with one paragraph per line.
+        every: 1 keeps all.
+        most: None for no limit; behind it nothing is read.
+    """
+    if every == 1 and most is None:
+        return documents
+    name = documents.name + (f", 1 sentence in {every}" if every > 1 else "")
+    name += "" if most is None else f", at most {most:,} sentences"
+    return Documents(name, partial(_read_some, documents, every, most), partial(_identify, documents, every, most))
+
+
+def _read_some(documents: Documents, every: int, most: int | None) -> Iterator[Document]:
+    read = kept = 0
+    for document in documents:
+        paragraphs = []
+        for paragraph in document.text.split("\n"):
+            sentences = split_sentences(paragraph)
+            chosen = sentences[-read % every :: every][: None if most is None else most - kept]
+            read += len(sentences)
+            kept += len(chosen)
+            if chosen:
+                paragraphs.append(" ".join(chosen))
+        if paragraphs:
+            yield Document("\n".join(paragraphs), document.source)
+        if kept == most:
+            return
+
+
+def _identify(documents: Documents, every: int, most: int | None) -> str:
+    identity = f"{documents.fingerprint()}\0{every}\0{most}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
