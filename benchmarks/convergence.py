@@ -72,6 +72,7 @@ RECIPES = {
     "budget": (
         Recipe("budget"),
         Recipe("budget, standalone", method="standalone"),
+        Recipe("Muon, a quarter of the rate", changes=_muon(0.0075)),
         Recipe("Muon, half the rate", changes=_muon(0.015)),
         Recipe("Muon, twice the rate", changes=_muon(0.06)),
         Recipe("AdamW 5e-4", changes=_adamw(5e-4)),
