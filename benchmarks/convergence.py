@@ -102,20 +102,15 @@ def main() -> None:
     ]
     tokens = DEFAULT_TOKENS if arguments.tokens is None and arguments.minutes is None else arguments.tokens
     scale = Scale(arguments.env, arguments.width, arguments.batch_size, tokens, arguments.minutes, arguments.device)
+    outcomes: dict[str, list[Outcome]] = {}
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         corpus = _corpus(arguments, Path(folder))
-        outcomes = {
-            recipe.name: [
-                run_training(
-                    corpus, recipe.name, recipe.method, recipe.changes, scale.with_batch(recipe.batch_factor), seed
-                )
-                for seed in range(1, arguments.seeds + 1)
-            ]
-            for recipe in recipes
-        }
-        report = _report(recipes, outcomes, corpus.shards.metadata, scale)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(report, indent=2), encoding="utf-8")
+        for number, recipe in enumerate(recipes, start=1):
+            outcomes[recipe.name] = [_run(recipe, corpus, scale, seed) for seed in range(1, arguments.seeds + 1)]
+            # After every recipe: a table that is cut short is a table.
+            report = _report(recipes[:number], outcomes, corpus.shards.metadata, scale)
+            arguments.output.write_text(json.dumps(report, indent=2), encoding="utf-8")
     _print(report, arguments.output)
 
 
