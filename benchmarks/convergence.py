@@ -22,10 +22,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from configuration import BASE
 from machine import chosen_device, describe
 from rich.console import Console
 from rich.table import Table
-from training_run import BASE, Corpus, Outcome, Scale, open_corpus, prepare_corpus, run_training
+from training_run import Corpus, Outcome, Scale, open_corpus, prepare_corpus, run_training
 
 NARROWEST = 110  # columns
 ROLES = ("teacher", "student")

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Literal
 
 import torch
+from configuration import execution_parameters
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -17,7 +18,7 @@ from ctcd.distillation.losses import distillation_losses
 from ctcd.distillation.methods import METHODS, Weights
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.logits import PredictedLogits
-from ctcd.parameters import ExecutionParameters, ModelParameters, OptimiserParameters
+from ctcd.parameters import ModelParameters, OptimiserParameters
 from ctcd.training.batches import to_device
 from ctcd.training.models import FrozenModel, NoModel, Trainee
 from ctcd.training.precision import Hardware, choose_hardware
@@ -98,18 +99,7 @@ def logits_at_positions(model: PreTrainedModel) -> Callable[[Tensor, Tensor], Te
 
 def chosen_execution(shape: Shape, device: str, compile: Compile = "auto") -> Execution:
     """What ctcd chooses by itself: bfloat16 where the hardware is fast at it and the models are wide enough."""
-    execution = ExecutionParameters(
-        device="cuda" if device == "cuda" else "cpu",
-        precision="auto",
-        compile=compile,
-        workers=0,
-        evaluations=1,
-        evaluation_sequences=1,
-        log_seconds=1,
-        checkpoint_seconds=1,
-        keep_checkpoints=1,
-        resume="never",
-    )
+    execution = execution_parameters(device="cuda" if device == "cuda" else "cpu", compile=compile)
     hardware = choose_hardware(execution, shape.width)
     return Execution(device, bfloat16=hardware.dtype == torch.bfloat16, compiled=hardware.compiles)
 

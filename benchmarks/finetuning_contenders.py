@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from configuration import execution_parameters
 from finetuning_jobs import LENGTH, Work
 from transformers import (
     AutoConfig,
@@ -22,25 +23,13 @@ from transformers.utils import logging as transformers_logging
 from ctcd.evaluation.jobs import Failed, Job, run_jobs
 from ctcd.evaluation.metrics import score
 from ctcd.evaluation.tokenization import TokenizedSplit, TokenizedTask
-from ctcd.parameters import ExecutionParameters
 
 Scores = dict[str, list[float]]  # task -> main value of each seed
 
 
 def ours(work: Work) -> Scores:
     """As `kedro run --pipeline=evaluation` fine-tunes: all jobs at once on all cores, or one by one on a GPU."""
-    execution = ExecutionParameters(
-        device="auto",
-        precision="auto",
-        compile="never",
-        workers=0,
-        evaluations=1,
-        evaluation_sequences=1,
-        log_seconds=10,
-        checkpoint_seconds=30,
-        keep_checkpoints=1,
-        resume="never",
-    )
+    execution = execution_parameters()
     jobs = [
         Job(work.model, task, work.settings, seed, execution, task.task.validation_splits)
         for task in work.tasks

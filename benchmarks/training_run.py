@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
+from configuration import execution_parameters, merged, read_configuration
 from transformers import PreTrainedTokenizerBase
 
 from ctcd.corpus.documents import Documents, read_documents, split_documents
@@ -15,12 +15,10 @@ from ctcd.corpus.installed_packages import find_installed_packages, harvest, ide
 from ctcd.corpus.shards import Shards
 from ctcd.corpus.tokenizer import load_tokenizer, train_tokenizer
 from ctcd.distillation.methods import method_of
-from ctcd.parameters import CorpusParameters, ExecutionParameters, PretrainingParameters
+from ctcd.parameters import CorpusParameters, PretrainingParameters
 from ctcd.training.loop import pretrain
 from ctcd.training.state import StateStore
 
-CONFIGURATION = Path(__file__).parents[1] / "conf"
-BASE = "base"
 HEAD_WIDTH = 64
 LONG = 1e9  # seconds between two training states: none is needed
 
@@ -67,19 +65,19 @@ class Scale:
 
     def with_batch(self, factor: float) -> "Scale":
         """The same with another multiple of its batch."""
-        own = self.batch_size or _read_configuration("pretraining", self.environment)["batch_size"]
+        own = self.batch_size or read_configuration("pretraining", self.environment)["batch_size"]
         return replace(self, batch_size=round(factor * own))
 
     def settings(self, changes: dict[str, Any], seed: int) -> PretrainingParameters:
         """The environment's settings at this scale, with a recipe's changes."""
-        settings = _read_configuration("pretraining", self.environment)
+        settings = read_configuration("pretraining", self.environment)
         if self.width is not None:
             shape = {"width": self.width, "heads": max(1, self.width // HEAD_WIDTH), "feed_forward": 4 * self.width}
-            settings = _merge(settings, {"teacher": shape, "student": shape})
+            settings = merged(settings, {"teacher": shape, "student": shape})
         if self.batch_size is not None:
             settings["batch_size"] = self.batch_size
         budget = {"tokens": self.tokens, "epochs": None, "minutes": self.minutes, "seed": seed}
-        return PretrainingParameters(**_merge(settings, changes | budget))
+        return PretrainingParameters(**merged(settings, changes | budget))
 
 
 def open_corpus(shards: Path, tokenizer: Path) -> Corpus:
@@ -96,7 +94,7 @@ def prepare_corpus(folder: Path, sources: Sequence[str] | None, names: Sequence[
         names: or of those named.
     """
     documents = read_documents(list(sources)) if sources else _documentation(names)
-    settings = CorpusParameters(**_read_configuration("corpus", BASE))
+    settings = CorpusParameters(**read_configuration("corpus"))
     texts = (document.text for document, held_out in split_documents(documents, settings.heldout_share) if not held_out)
     tokenizer = train_tokenizer(texts, settings.tokenizer)
     write_shards(folder, documents, tokenizer, settings)
@@ -125,9 +123,8 @@ def run_training(corpus: Corpus, label: str, method: str, changes: dict[str, Any
         seed: of weights, order and masks.
     """
     settings = scale.settings(changes, seed)
-    execution = ExecutionParameters(
-        **_read_configuration("execution", scale.environment)
-        | {"device": scale.device, "resume": "never", "checkpoint_seconds": LONG, "evaluations": 10}
+    execution = execution_parameters(
+        scale.environment, device=scale.device, resume="never", checkpoint_seconds=LONG, evaluations=10
     )
     with TemporaryDirectory() as folder:
         store = StateStore(Path(folder), label)
@@ -149,22 +146,3 @@ def run_training(corpus: Corpus, label: str, method: str, changes: dict[str, Any
         parameters={str(role): int(value) for role, value in zip(counts["role"], counts["value"], strict=True)},
         curve={str(role): rows["value"].tolist()[1:] for role, rows in losses.groupby("role", sort=False)},
     )
-
-
-def _read_configuration(group: str, environment: str) -> dict[str, Any]:
-    """A group of settings of the default configuration, with what an environment changes."""
-    text = (CONFIGURATION / BASE / f"parameters_{group}.yml").read_text(encoding="utf-8")
-    settings: dict[str, Any] = yaml.safe_load(text)[group]
-    if environment == BASE:
-        return settings
-    changes = yaml.safe_load((CONFIGURATION / environment / "parameters.yml").read_text(encoding="utf-8"))
-    return _merge(settings, changes.get(group, {}))
-
-
-def _merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Nested settings with some changed; an empty mapping replaces, anything else is merged."""
-    merged = dict(settings)
-    for name, value in changes.items():
-        nested = isinstance(value, dict) and value and isinstance(merged.get(name), dict)
-        merged[name] = _merge(merged[name], value) if nested else value
-    return merged
