@@ -5,9 +5,9 @@
     python benchmarks/convergence.py --env budget --shards <folder> --tokenizer <folder> --minutes 1    # on a GPU
 
 Tokens per second mean nothing without this. Every recipe is an environment's configuration with the named differences,
-reads the same tokens (of the installed packages' documentation, if nothing else is named) in the same order, and is
-judged on the same held-out text. The loss is compared with the unigram entropy: a model that reaches no less knows
-frequencies and nothing else.
+reads the same text (the installed packages' documentation, if nothing else is named) in the same order for the same
+number of tokens or minutes, and is judged on the same held-out text. The loss is compared with the unigram entropy: a
+model that reaches no less knows frequencies and nothing else.
 
 The tables give means over the seeds; the JSON file has every run.
 """
@@ -26,7 +26,7 @@ from configuration import BASE
 from machine import chosen_device, describe
 from rich.console import Console
 from rich.table import Table
-from training_run import Corpus, Outcome, Scale, open_corpus, prepare_corpus, run_training
+from training_run import HEAD_WIDTH, Corpus, Outcome, Scale, open_corpus, prepare_corpus, run_training
 
 NARROWEST = 110  # columns
 ROLES = ("teacher", "student")
@@ -94,7 +94,14 @@ RECIPES = {
 
 def main() -> None:
     """Train by every recipe, print, write."""
-    arguments = _parse_arguments()
+    parser = _parser()
+    arguments = parser.parse_args()
+    if (arguments.shards is None) != (arguments.tokenizer is None):
+        parser.error("--shards and --tokenizer belong together")
+    if arguments.tokens is not None and arguments.minutes is not None:
+        parser.error("give --tokens or --minutes, not both")
+    if arguments.width is not None and arguments.width % HEAD_WIDTH:
+        parser.error(f"--width: a multiple of {HEAD_WIDTH}")
     logging.basicConfig(level=logging.WARNING if arguments.quiet else logging.INFO, format="%(asctime)s  %(message)s")
     recipes = [
         recipe
@@ -103,6 +110,8 @@ def main() -> None:
     ]
     tokens = DEFAULT_TOKENS if arguments.tokens is None and arguments.minutes is None else arguments.tokens
     scale = Scale(arguments.env, arguments.width, arguments.batch_size, tokens, arguments.minutes, arguments.device)
+    if not recipes:
+        parser.error(f"--only: no recipe of {arguments.env} is called so")
     outcomes: dict[str, list[Outcome]] = {}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
@@ -126,7 +135,7 @@ def _run(recipe: Recipe, corpus: Corpus, scale: Scale, seed: int) -> Outcome:
     return run_training(corpus, recipe.name, recipe.method, recipe.changes, scale, seed)
 
 
-def _parse_arguments() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--env", choices=RECIPES, default=BASE, help="whose configuration and recipes (default base)")
     parser.add_argument("--width", type=int, help="of both models (default: the configuration's)")
@@ -142,12 +151,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--output", type=Path, default=Path("convergence_benchmark.json"), help="the JSON file")
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    arguments = parser.parse_args()
-    if (arguments.shards is None) != (arguments.tokenizer is None):
-        parser.error("--shards and --tokenizer belong together")
-    if arguments.tokens is not None and arguments.minutes is not None:
-        parser.error("give --tokens or --minutes, not both")
-    return arguments
+    return parser
 
 
 def _report(
@@ -163,6 +167,7 @@ def _report(
                 "name": recipe.name,
                 "method": recipe.method,
                 "changes": recipe.changes,
+                "batch_factor": recipe.batch_factor,
                 **_means(outcomes[recipe.name]),
                 "runs": [asdict(outcome) for outcome in outcomes[recipe.name]],
             }
@@ -174,12 +179,17 @@ def _report(
 def _means(runs: list[Outcome]) -> dict[str, Any]:
     """Means over the seeds."""
     return {
-        "tokens": runs[0].tokens,
+        "tokens": mean(run.tokens for run in runs),
         "tokens_per_second": mean(run.tokens_per_second for run in runs),
         "heldout_loss": {role: mean(run.heldout_loss[role] for run in runs) for role in ROLES},
         "heldout_accuracy": {role: mean(run.heldout_accuracy[role] for run in runs) for role in ROLES},
         "curve": {
-            role: [mean(moment) for moment in zip(*(run.curve[role] for run in runs), strict=True)] for role in ROLES
+            role: {
+                tenth: mean(run.curve[role][tenth] for run in runs)
+                for tenth in runs[0].curve[role]
+                if all(tenth in run.curve[role] for run in runs)
+            }
+            for role in ROLES
         },
     }
 
@@ -194,7 +204,7 @@ def _print(report: dict[str, Any], output: Path) -> None:
 def _results(report: dict[str, Any]) -> Table:
     corpus, recipes = report["corpus"], report["recipes"]
     table = Table(
-        title=f"After {recipes[0]['tokens']:,} tokens of the {corpus['source']}, seeds: {len(recipes[0]['runs'])}",
+        title=f"{corpus['source']}, seeds: {len(recipes[0]['runs'])}",
         title_justify="left",
         caption=f"Loss: held-out masked-LM loss in nats, to be compared with the unigram entropy, "
         f"{corpus['unigram_entropy']:.3f}.",
@@ -202,7 +212,7 @@ def _results(report: dict[str, Any]) -> Table:
     )
     table.add_column("recipe", no_wrap=True)
     table.add_column("method", no_wrap=True)
-    for name in ("teacher loss", "student loss", "teacher accuracy", "student accuracy", "tokens/s"):
+    for name in ("teacher loss", "student loss", "teacher accuracy", "student accuracy", "tokens", "tokens/s"):
         table.add_column(name, justify="right")
     for recipe in recipes:
         loss, accuracy = recipe["heldout_loss"], recipe["heldout_accuracy"]
@@ -211,6 +221,7 @@ def _results(report: dict[str, Any]) -> Table:
             recipe["method"],
             *(f"{loss[role]:.3f}" for role in ROLES),
             *(f"{accuracy[role]:.3f}" for role in ROLES),
+            f"{recipe['tokens']:,.0f}",
             f"{recipe['tokens_per_second']:,.0f}",
         )
     table.add_section()
@@ -219,19 +230,20 @@ def _results(report: dict[str, Any]) -> Table:
 
 
 def _curves(report: dict[str, Any], output: Path) -> Table:
-    """The way there, in tenths of the budget."""
+    """The way there, in tenths of the tokens."""
     table = Table(
-        title="Teacher's held-out loss on the way, by share of the budget",
+        title="Teacher's held-out loss on the way, by share of the tokens",
         title_justify="left",
         caption=f"All figures: {output}",
         caption_justify="left",
     )
     table.add_column("recipe", no_wrap=True)
-    moments = len(report["recipes"][0]["curve"][ROLES[0]])
-    for moment in range(1, moments + 1):
-        table.add_column(f"{moment / moments:.0%}", justify="right")
+    tenths = range(1, 11)
+    for tenth in tenths:
+        table.add_column(f"{tenth / 10:.0%}", justify="right")
     for recipe in report["recipes"]:
-        table.add_row(recipe["name"], *(f"{loss:.2f}" for loss in recipe["curve"][ROLES[0]]))
+        curve = recipe["curve"][ROLES[0]]
+        table.add_row(recipe["name"], *(f"{curve[tenth]:.2f}" if tenth in curve else "" for tenth in tenths))
     return table
 
 

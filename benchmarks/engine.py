@@ -119,10 +119,8 @@ class EngineTraining:
         self._method = METHODS[method]
         self._models = {role: self._start(role, execution) for role in ROLES}
         self._running = ExitStack()
-        # Dropout is the reason for which ctcd itself runs all in turn.
-        self._side_by_side = self._running.enter_context(
-            SideBySide(self._hardware, has_dropout=not execution.side_by_side)
-        )
+        in_threads = execution.side_by_side and execution.device == "cpu" and not execution.compiled
+        self._side_by_side = self._running.enter_context(SideBySide(in_threads))
 
     def advance(self, steps: int) -> None:
         """Train for some steps."""

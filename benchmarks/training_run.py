@@ -40,7 +40,7 @@ class Outcome:
     heldout_loss: dict[str, float]
     heldout_accuracy: dict[str, float]
     parameters: dict[str, int]
-    curve: dict[str, list[float]]  # held-out loss at ten moments
+    curve: dict[str, dict[int, float]]  # held-out loss by tenths of the tokens
 
 
 @dataclass(frozen=True)
@@ -144,5 +144,12 @@ def run_training(corpus: Corpus, label: str, method: str, changes: dict[str, Any
         heldout_loss=by_role("heldout_loss"),
         heldout_accuracy=by_role("heldout_accuracy"),
         parameters={str(role): int(value) for role, value in zip(counts["role"], counts["value"], strict=True)},
-        curve={str(role): rows["value"].tolist()[1:] for role, rows in losses.groupby("role", sort=False)},
+        curve={
+            str(role): {
+                round(10 * tokens / table["tokens"].max()): float(loss)
+                for tokens, loss in zip(rows["tokens"], rows["value"], strict=True)
+                if tokens
+            }
+            for role, rows in losses.groupby("role", sort=False)
+        },
     )

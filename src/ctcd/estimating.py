@@ -207,8 +207,7 @@ def _warnings(estimates: Mapping[str, Any], machine: Machine, seconds: float) ->
         )
     if seconds > TOO_LONG:
         warnings.append(
-            f"Pre-training takes about {duration(seconds)} on {machine.name}: {machine.remedy}, or lower the budget "
-            "(pretraining.epochs, corpus.sentences)."
+            f"Pre-training takes about {duration(seconds)} on {machine.name}: {machine.remedy}, or lower the budget."
         )
     return warnings
 

@@ -13,6 +13,6 @@ def test_a_recipe_of_another_environment_is_scaled_down_and_its_curve_shown(run_
     printed, report = run_benchmark("convergence.py", *small, "--only", "warm-up 1 %")
     (recipe,) = report["recipes"]
     assert "on the way" in printed
-    assert [len(curve) for curve in recipe["curve"].values()] == [10, 10]
-    assert recipe["curve"]["teacher"][-1] == recipe["heldout_loss"]["teacher"]
+    assert [list(curve) for curve in recipe["curve"].values()] == [[str(tenth) for tenth in range(1, 11)]] * 2
+    assert recipe["curve"]["teacher"]["10"] == recipe["heldout_loss"]["teacher"]
     assert report["scale"]["environment"] == "budget"

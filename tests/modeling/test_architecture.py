@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ctcd.errors import InputError
-from ctcd.modeling.architecture import build_model, parameter_count
+from ctcd.modeling.architecture import build_model, has_dropout, parameter_count
 from ctcd.modeling.families import FAMILIES
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.parameters import ModelParameters
@@ -88,3 +88,18 @@ def test_every_architecture_that_can_be_asked_for_has_a_family() -> None:
 def test_heads_must_divide_the_width() -> None:
     with pytest.raises(ValueError, match="not a multiple of heads"):
         shape(heads=3)
+
+
+@pytest.mark.parametrize("architecture", sorted(FAMILIES))
+def test_dropout_is_found_whatever_a_family_calls_it(architecture: str, tokenizer) -> None:
+    with_it, without = (
+        build_model(shape(architecture, dropout=dropout), tokenizer, 16, seed=1, role="teacher")
+        for dropout in (0.1, 0.0)
+    )
+    assert has_dropout(with_it)
+    assert not has_dropout(without)
+
+
+def test_dropout_that_an_option_sets_is_found(tokenizer) -> None:
+    own = shape(options={"attention_probs_dropout_prob": 0.1})
+    assert has_dropout(build_model(own, tokenizer, 16, seed=1, role="teacher"))

@@ -49,7 +49,7 @@ def test_a_step_does_not_wait_for_the_device(compiles: bool, pretraining, tokeni
         Trainee.start(model, pretraining.optimiser, hardware) for model in models_of(pretraining, tokenizer, shards)
     )
     masking = masking_for(tokenizer, 0.15, CUDA)
-    in_turn = SideBySide(hardware, has_dropout=False)
+    in_turn = SideBySide(in_threads=False)
 
     def step(number: int) -> None:
         tokens = to_device(batch_of(shards.sequences("train"), number, 4, seed=1), CUDA)

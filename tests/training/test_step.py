@@ -41,7 +41,7 @@ def step(models, batch, weights: Weights, optimiser: OptimiserParameters = ADAMW
 
 
 def joint_step(teacher, student, batch, weights: Weights):
-    return train_step(teacher, student, batch, weights, 1.0, 0.0, 1.0, SideBySide(CPU, has_dropout=False))
+    return train_step(teacher, student, batch, weights, 1.0, 0.0, 1.0, SideBySide(in_threads=True))
 
 
 @pytest.mark.parametrize("method", ["standalone", "ctcd", "one_way_online"])

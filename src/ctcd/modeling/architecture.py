@@ -86,6 +86,14 @@ def build_configuration(shape: ModelParameters, tokenizer: Vocabulary, sequence_
     return AutoConfig.for_model(shape.architecture, **(settings | options))
 
 
+def has_dropout(model: torch.nn.Module) -> bool:
+    """Whether anything in a model in training is dropped at random."""
+    rates = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+    # Some families hand this rate to the attention function.
+    rates += [getattr(module, "attention_dropout", 0.0) for module in model.modules()]
+    return any(isinstance(rate, float) and rate > 0 for rate in rates)
+
+
 def parameter_count(model: torch.nn.Module) -> int:
     """Number of weights; tied weights count once."""
     return sum(weight.numel() for weight in model.parameters())

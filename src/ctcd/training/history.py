@@ -36,6 +36,10 @@ class History:
         """Add one row."""
         self.rows.append([step, tokens, role, metric, value])
 
+    def has(self, step: int, metric: str) -> bool:
+        """Whether there is a row of a metric at a step."""
+        return any(row[0] == step and row[3] == metric for row in self.rows)
+
     def table(self) -> pd.DataFrame:
         """All rows."""
         return pd.DataFrame(self.rows, columns=COLUMNS)

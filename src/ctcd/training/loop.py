@@ -86,9 +86,12 @@ def _train(training: Training, store: StateStore) -> None:
         _evaluate(training)
     done = training.done(training.step)
     steps = count(training.step) if done < 1 else ()
+    first_step = training.step + 1
     with Progress(training.label, settings.steps, execution.log_seconds) as progress, _stop_requests() as stopping:
         for batch in prefetched(training.batch, steps):
             rate_factor = _one_step(training, batch)
+            if training.hardware.compiles and training.step == first_step:
+                _forget_compilation(training)
             before, done = done, training.done(training.step)
             is_stopping = bool(stopping)  # a request that comes after this line is answered after the next step
             is_saving = is_stopping or monotonic() - saved_at >= execution.checkpoint_seconds
@@ -120,8 +123,17 @@ def _train(training: Training, store: StateStore) -> None:
                 )
             if done == 1:
                 break
+    if not training.history.has(training.step, "heldout_loss"):
+        _evaluate(training)  # the minutes passed while the last state was saved
     if training.step:
         save_training(training, store)
+
+
+def _forget_compilation(training: Training) -> None:
+    """Start the clock anew: minutes are for training."""
+    if training.hardware.device.type == "cuda":
+        torch.cuda.synchronize()
+    training.started = monotonic()
 
 
 def _one_step(training: Training, batch: PredictionBatch) -> float:

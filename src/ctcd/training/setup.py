@@ -1,19 +1,20 @@
 """A training before its first step: models, data, and what makes it this training and no other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from time import monotonic
 from typing import Any
 
+import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.corpus.prediction import PredictionBatch, mask_tokens, masking_for, next_tokens
 from ctcd.corpus.shards import Sequences, Shards
 from ctcd.corpus.tokenizer import tokenizer_hash
 from ctcd.distillation.methods import Method, Role
 from ctcd.errors import InputError
-from ctcd.modeling.architecture import build_model
+from ctcd.modeling.architecture import build_model, has_dropout
 from ctcd.modeling.families import FAMILIES, Objective
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.parameters import ExecutionParameters, ModelParameters, PretrainingParameters
@@ -91,6 +92,8 @@ def start_training(
     sequences = shards.sequences("train")
     settings = in_steps(settings, method, tokenizer, shards.sequence_length, len(sequences))
     hardware = choose_hardware(execution, max(shape.width for shape in shapes.values()))
+    if hardware.compiles:
+        torch.compiler.reset()  # PyTorch gives up compiling a function after eight models
     masking = masking_for(tokenizer, settings.masking_share, hardware.device)
 
     def prepare(token_ids: Tensor, seed: int, step: int) -> PredictionBatch:
@@ -116,8 +119,8 @@ def start_training(
             role: MovingAverage(model, hardware, settings.moving_average_decay) for role, model in followed.items()
         },
         trainees={role: Trainee.start(model, settings.optimiser, hardware) for role, model in models.items()},
-        frozen=None if frozen is None else FrozenModel(frozen.model, hardware),
-        side_by_side=SideBySide(hardware, has_dropout=any(shape.dropout for shape in shapes.values())),
+        frozen=FrozenModel(frozen.model, hardware) if frozen is not None and method.has_source else None,
+        side_by_side=SideBySide(in_threads=_can_share_a_step(hardware, models.values())),
         identity=flatten(
             {
                 "method": asdict(method),
@@ -127,6 +130,15 @@ def start_training(
             }
         ),
     )
+
+
+def _can_share_a_step(hardware: Hardware, models: Iterable[PreTrainedModel]) -> bool:
+    """Whether two threads may compute halves of a batch.
+
+    Not on a GPU; not compiled, because every new shape would be compiled anew and halves may differ in their number of
+    predicted positions; and not with dropout, which draws from the one generator that all threads share.
+    """
+    return hardware.device.type == "cpu" and not hardware.compiles and not any(map(has_dropout, models))
 
 
 def _common_objective(shapes: list[ModelParameters], frozen: PretrainedModel | None) -> Objective:

@@ -7,7 +7,6 @@ from typing import Self, TypeVar
 import torch
 
 from ctcd.corpus.prediction import PredictionBatch
-from ctcd.training.precision import Hardware
 
 Result = TypeVar("Result")
 
@@ -17,14 +16,12 @@ class SideBySide:
 
     On a CPU two threads, with half of the cores each, take half of every batch: for small models that is faster than
     all cores on one operation after the other, and it does not collapse when another program uses a core. The two
-    halves' gradients meet as two summands, whose order does not matter, so the result is always the same. There is one
-    part and one thread on a GPU, where models are compiled (halves differ in their number of predicted positions, and
-    every new shape would be compiled anew), and where dropout draws from the one generator that all threads share.
+    halves' gradients meet as two summands, whose order does not matter, so the result is always the same.
     """
 
-    def __init__(self, hardware: Hardware, has_dropout: bool) -> None:
-        """Decide how; the threads start with the `with` block."""
-        self._in_threads = hardware.device.type == "cpu" and not hardware.compiles and not has_dropout
+    def __init__(self, in_threads: bool) -> None:
+        """Take two threads, or none; they start with the `with` block."""
+        self._in_threads = in_threads
         self._threads: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:

@@ -53,6 +53,11 @@ class StateStore:
             logger.warning("The training state %s is damaged; using the one before it.", path.name)
         return None
 
+    def newest_step(self) -> int | None:
+        """The step of the newest state; None if there is none."""
+        files = self._files()
+        return int(files[-1].stem.split("-")[1]) if files else None
+
     def clear(self) -> None:
         """Remove all states."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -34,5 +34,10 @@ def pretrain_models(
 
 
 def clear_training_state(training_state: Any, history: pd.DataFrame) -> None:
-    """Forget the unfinished state. The history is saved last, so all models are on disk by now."""
-    training_state.clear()
+    """Forget the state of a training that is finished: the history is saved last, so all models are on disk by now.
+
+    Kedro runs this node also where it skips the training because older outputs exist: a state that is not the
+    history's end is one of another training, which is to be gone on with.
+    """
+    if training_state.newest_step() == int(history["step"].max()):
+        training_state.clear()
