@@ -73,9 +73,9 @@ RECIPES = {
     "budget": (
         Recipe("budget"),
         Recipe("budget, standalone", method="standalone"),
-        Recipe("Muon, a quarter of the rate", changes=_muon(0.0075)),
-        Recipe("Muon, half the rate", changes=_muon(0.015)),
-        Recipe("Muon, twice the rate", changes=_muon(0.06)),
+        Recipe("Muon 0.008", changes=_muon(0.008)),
+        Recipe("Muon 0.03", changes=_muon(0.03)),
+        Recipe("Muon 0.06", changes=_muon(0.06)),
         Recipe("AdamW 5e-4", changes=_adamw(5e-4)),
         Recipe("AdamW 1e-3", changes=_adamw(1e-3)),
         Recipe("AdamW 3e-3", changes=_adamw(3e-3)),
