@@ -85,7 +85,7 @@ RECIPES = {
         Recipe("twice the batch", batch_factor=2),
         Recipe("warm-up 1 %", changes={"warmup_share": 0.01}),
         Recipe("warm-up 15 %", changes={"warmup_share": 0.15}),
-        Recipe("mask 25 %", changes={"masking_share": 0.25}),
+        Recipe("mask 15 %", changes={"masking_share": 0.15}),
         Recipe("soft weights from 0", changes={"soft_weights": {"warmup_share": 0.3}}),
         Recipe("soft weights to a quarter", changes={"soft_weights": {"final_factor": 0.25}}),
     ),
@@ -221,7 +221,7 @@ def _results(report: dict[str, Any]) -> Table:
             recipe["method"],
             *(f"{loss[role]:.3f}" for role in ROLES),
             *(f"{accuracy[role]:.3f}" for role in ROLES),
-            f"{recipe['tokens']:,.0f}",
+            f"{recipe['tokens'] / 1e6:.2f} M",
             f"{recipe['tokens_per_second']:,.0f}",
         )
     table.add_section()
