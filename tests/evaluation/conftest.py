@@ -14,6 +14,7 @@ from ctcd.evaluation.sentences import collect_sentences
 from ctcd.evaluation.suite import Suite
 from ctcd.evaluation.task_files import FolderSuite
 from ctcd.evaluation.tasks import Task
+from ctcd.evaluation.tokenization import Reading, TokenizedTask, tokenize_task
 from ctcd.modeling.architecture import build_model
 from ctcd.parameters import FinetuningParameters, ModelParameters
 
@@ -53,6 +54,14 @@ def make_model(tokenizer, tmp_path_factory) -> Callable[[str], EvaluatedModel]:
         return EvaluatedModel(folders[architecture])
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tokenize(suite, tokenizer) -> Callable[..., TokenizedTask]:
+    def tokenize(task: Task, with_token_types: bool = True) -> TokenizedTask:
+        return tokenize_task(suite.read(task), Reading(tokenizer, MAXIMUM_LENGTH, with_token_types))
+
+    return tokenize
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from ctcd.evaluation.buckets import DeviceSplit, bucket_lengths, evaluation_batc
 from ctcd.evaluation.tokenization import TokenizedSplit
 
 LENGTHS = np.random.default_rng(3).integers(3, 65, 333)
-CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("maximum_length", [8, 30, 64, 100, 128, 512])
@@ -27,13 +26,13 @@ def test_an_epoch_has_every_example_once_in_full_batches():
 def test_rows_are_as_long_as_the_smallest_bucket_that_holds_them():
     for batch in training_batches(LENGTHS, 64, 32, seed=0, epoch=0):
         longest = LENGTHS[batch.examples].max()
-        assert batch.length == min(length for length in bucket_lengths(64) if length >= longest)
-        assert batch.is_padded == (LENGTHS[batch.examples] < batch.length).any()
+        assert batch.shape.length == min(length for length in bucket_lengths(64) if length >= longest)
+        assert batch.shape.is_padded == (LENGTHS[batch.examples] < batch.shape.length).any()
 
 
 def test_batches_hold_similar_lengths_so_that_little_is_padded():
     batches = training_batches(LENGTHS, 64, 32, seed=0, epoch=0)
-    computed = sum(batch.length * len(batch.examples) for batch in batches)
+    computed = sum(batch.shape.length * len(batch.examples) for batch in batches)
     assert computed < 1.15 * LENGTHS.sum()
 
 
@@ -51,7 +50,7 @@ def test_the_order_is_a_function_of_seed_and_epoch_alone():
 def test_evaluation_has_every_example_once_within_the_token_budget():
     batches = list(evaluation_batches(LENGTHS, 64, 256))
     assert sorted(np.concatenate([batch.examples for batch in batches])) == list(range(333))
-    assert all(batch.length * len(batch.examples) <= 256 for batch in batches)
+    assert all(batch.shape.length * len(batch.examples) <= 256 for batch in batches)
     assert len(list(evaluation_batches(LENGTHS, 64, 1))) == 333
 
 
@@ -64,10 +63,16 @@ def split_of(*rows, types=None):
     )
 
 
+def inputs_of(split, batch, padding_id):
+    on_device = DeviceSplit.of(split, padding_id, torch.device("cpu"))
+    (examples,) = on_device.examples([batch])
+    return on_device.inputs(examples, batch.shape)
+
+
 def test_a_batch_is_its_rows_with_padding_that_the_mask_hides():
     split = split_of([2, 11, 12, 3], [2, 21, 3], [2, 31, 32, 33, 34, 3], types=[[0, 0, 0, 1], [0, 0, 1], [0] * 6])
     (batch,) = training_batches(split.lengths, 8, 3, seed=0, epoch=0)
-    inputs, labels = DeviceSplit.of(split, 9, CPU).inputs(batch)
+    inputs, labels = inputs_of(split, batch, padding_id=9)
     order = np.argsort(labels.numpy())
     assert inputs["input_ids"][order].tolist() == [
         [2, 11, 12, 3, 9, 9, 9, 9],
@@ -85,6 +90,6 @@ def test_a_batch_is_its_rows_with_padding_that_the_mask_hides():
 def test_a_batch_without_padding_has_no_mask():
     split = split_of([2, 11, 12, 3], [2, 21, 22, 3])
     (batch,) = training_batches(split.lengths, 8, 2, seed=0, epoch=0)
-    inputs, _ = DeviceSplit.of(split, 0, CPU).inputs(batch)
+    inputs, _ = inputs_of(split, batch, padding_id=0)
     assert list(inputs) == ["input_ids"]
     assert sorted(inputs["input_ids"].tolist()) == [[2, 11, 12, 3], [2, 21, 22, 3]]

@@ -6,18 +6,9 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from ctcd.errors import InputError
 from ctcd.evaluation import finetuning
 from ctcd.evaluation.finetuning import TaskSettings, usual_learning_rate
-from ctcd.evaluation.tokenization import Reading, tokenize_task
 from ctcd.parameters import TaskTraining
 
 FAMILIES = [("bert", True), ("distilbert", False), ("roberta-prelayernorm", False), ("modernbert", False)]
-
-
-@pytest.fixture(scope="module")
-def tokenize(suite, tokenizer):
-    def tokenize(task, with_token_types=True):
-        return tokenize_task(suite.read(task), Reading(tokenizer, 32, with_token_types))
-
-    return tokenize
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,19 +15,20 @@ from ctcd.randomness import seed_from
 BUCKETS = 16
 
 
+class BatchShape(NamedTuple):
+    """What batches that are computed by the very same operations have in common."""
+
+    examples: int  # how many
+    length: int  # tokens of a row, one of the task's bucket lengths
+    is_padded: bool  # whether some example is shorter than that
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Which examples are computed together, and how long their rows are.
-
-    Attributes:
-        examples: (batch,) int64 indices into the split.
-        length: tokens of a row, one of the task's bucket lengths.
-        is_padded: whether some example is shorter than that.
-    """
+    """Which examples are computed together, (batch,) int64 indices into the split, and in which shape."""
 
     examples: NDArray[np.int64]
-    length: int
-    is_padded: bool
+    shape: BatchShape
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,20 @@ class DeviceSplit:
             padding_id=padding_id,
         )
 
-    def inputs(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+    def examples(self, batches: list[Batch]) -> list[Tensor]:
+        """Copy the examples of some batches to the device, all at once."""
+        together = torch.from_numpy(np.concatenate([batch.examples for batch in batches])).to(self.starts.device)
+        return list(together.split([batch.shape.examples for batch in batches]))
+
+    def inputs(self, examples: Tensor, shape: BatchShape) -> tuple[dict[str, Tensor], Tensor]:
         """Put a batch together: the model's arguments, each (batch, length), and the labels (batch,).
 
         There is no attention mask where nothing is padded.
         """
-        examples = torch.from_numpy(batch.examples).to(self.starts.device, non_blocking=True)
-        positions = torch.arange(batch.length, device=self.starts.device)
+        positions = torch.arange(shape.length, device=self.starts.device)
         starts = self.starts[examples]
         places = starts[:, None] + positions
-        if not batch.is_padded:
+        if not shape.is_padded:
             inputs = {"input_ids": self.token_ids[places]}
             if self.token_types is not None:
                 inputs["token_type_ids"] = self.token_types[places].long()
@@ -117,4 +123,4 @@ def _padded(length: int, maximum_length: int) -> int:
 def _batch(examples: NDArray[np.int64], lengths: NDArray[np.int64], maximum_length: int) -> Batch:
     chosen = lengths[examples]
     length = _padded(int(chosen.max()), maximum_length)
-    return Batch(examples, length, bool((chosen < length).any()))
+    return Batch(examples, BatchShape(len(examples), length, bool((chosen < length).any())))

@@ -13,7 +13,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, Pretrai
 from transformers.utils import logging as transformers_logging
 
 from ctcd.errors import InputError
-from ctcd.evaluation.buckets import Batch, DeviceSplit, evaluation_batches, training_batches
+from ctcd.evaluation.buckets import BatchShape, DeviceSplit, evaluation_batches, training_batches
+from ctcd.evaluation.cuda_graphs import ReplayedByShape, prepared_for_graphs
 from ctcd.evaluation.models import EvaluatedModel
 from ctcd.evaluation.tasks import Task
 from ctcd.evaluation.tokenization import TokenizedTask
@@ -98,7 +99,7 @@ def finetune(
     configuration = _configuration(model, tokenized, training.dropout)
     hardware = choose_hardware(execution, configuration.hidden_size)
     predicted = tokenized.task.validation_splits if predicted is None else predicted
-    with _seeded(seed, hardware.device):
+    with _seeded(seed, hardware.device), prepared_for_graphs(hardware.device):
         network = _load(model, configuration)
         hardware.place(network)
         splits = {
@@ -140,33 +141,40 @@ def _train(
 ) -> None:
     """All epochs. Losses stay on the device; they are looked at once an epoch."""
     weights = list(network.parameters())
+    rate, total = torch.zeros(2, device=hardware.device).unbind()
     optimiser = torch.optim.AdamW(
         [
             {"params": [weight for weight in weights if weight.ndim >= 2], "weight_decay": training.weight_decay},
             {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},
         ],
-        lr=training.learning_rate,
+        lr=rate,
         fused=True,
+        capturable=hardware.device.type == "cuda",
     )
+
+    def learn(examples: Tensor, shape: BatchShape) -> None:
+        inputs, labels = split.inputs(examples, shape)
+        with hardware.autocast():
+            logits = network(**inputs).logits
+        loss = _loss(logits.float(), labels, tokenized.task)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(weights, MAXIMUM_GRADIENT_NORM)
+        optimiser.step()
+        total.add_(loss.detach())
+
+    learn_from = ReplayedByShape(learn) if hardware.device.type == "cuda" else learn
     lengths = tokenized.splits["train"].lengths
     steps = training.epochs * math.ceil(len(lengths) / training.batch_size)
     step = 0
     network.train()
     for epoch in range(training.epochs):
-        total = torch.zeros((), device=hardware.device)
-        for batch in training_batches(lengths, tokenized.maximum_length, training.batch_size, seed, epoch):
+        total.zero_()
+        batches = training_batches(lengths, tokenized.maximum_length, training.batch_size, seed, epoch)
+        for batch, examples in zip(batches, split.examples(batches), strict=True):
             done = (step + 0.5) / steps  # the middle of the step stands for all of it
-            for group in optimiser.param_groups:
-                group["lr"] = training.learning_rate * learning_rate_factor(done, training.warmup_share)
-            inputs, labels = split.inputs(batch)
-            with hardware.autocast():
-                logits = network(**inputs).logits
-            loss = _loss(logits.float(), labels, tokenized.task)
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(weights, MAXIMUM_GRADIENT_NORM)
-            optimiser.step()
-            total += loss.detach()
+            rate.fill_(training.learning_rate * learning_rate_factor(done, training.warmup_share))
+            learn_from(examples, batch.shape)
             step += 1
         if not torch.isfinite(total):
             raise _diverged(tokenized.task, f"epoch {epoch + 1}")
@@ -190,7 +198,13 @@ def _predict(
     lengths = tokenized.splits[name].lengths
     budget = EVALUATION_TOKENS[hardware.device.type]
     batches = list(evaluation_batches(lengths, tokenized.maximum_length, budget))
-    logits = torch.cat([_logits(model, split, batch, hardware) for batch in batches]).double().cpu()
+    logits = torch.cat(
+        [
+            _logits(model, split, examples, batch.shape, hardware)
+            for batch, examples in zip(batches, split.examples(batches), strict=True)
+        ]
+    )
+    logits = logits.double().cpu()
     if not logits.isfinite().all():
         raise _diverged(tokenized.task, "its last step")
     in_order = torch.empty_like(logits)
@@ -201,8 +215,10 @@ def _predict(
     return Predictions(classes.numpy(), confidences.numpy())
 
 
-def _logits(model: PreTrainedModel, split: DeviceSplit, batch: Batch, hardware: Hardware) -> Tensor:
-    inputs, _ = split.inputs(batch)
+def _logits(
+    model: PreTrainedModel, split: DeviceSplit, examples: Tensor, shape: BatchShape, hardware: Hardware
+) -> Tensor:
+    inputs, _ = split.inputs(examples, shape)
     with hardware.autocast():
         return model(**inputs).logits.float()
 
