@@ -102,7 +102,7 @@ def suite(sentences, word_task, pair_task, number_task, tmp_path_factory) -> Sui
         {"sentence1": sentences[:80], "sentence2": sentences[80:160], "label": [number % 2 for number in range(80)]}
     )
     lengths = pd.DataFrame(
-        {"sentence": sentences[:80], "label": [float(len(sentence.split())) / 30 for sentence in sentences[:80]]}
+        {"sentence": sentences[:240], "label": [float(len(sentence.split())) / 30 for sentence in sentences[:240]]}
     )
     for task, frame in ((word_task, balanced), (pair_task, pairs), (number_task, lengths)):
         (folder / task.name).mkdir()

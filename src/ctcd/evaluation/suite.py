@@ -114,7 +114,7 @@ def _check_columns(table: pa.Table, task: Task, place: str) -> None:
     for name in task.text_columns:
         column = table[name]
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        if len(column) and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise InputError(f"Column '{name}' of {place} holds {kind} where text is expected: convert it.")
         if column.null_count:
             raise InputError(f"Column '{name}' of {place} has {column.null_count} missing texts: fill or remove them.")

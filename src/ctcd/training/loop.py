@@ -64,7 +64,6 @@ def pretrain(
     """
     training = start_training(shards, tokenizer, method, settings, execution, store.label, frozen)
     resume_training(training, store)
-    training.started = monotonic()
     try:
         with training.side_by_side:
             _train(training, store)
@@ -84,6 +83,7 @@ def _train(training: Training, store: StateStore) -> None:
         for role, trainee in training.trainees.items():
             training.history.add(0, 0, role, "parameters", parameter_count(trainee.model))
         _evaluate(training)
+    training.started = monotonic()
     done = training.done(training.step)
     steps = count(training.step) if done < 1 else ()
     first_step = training.step + 1
