@@ -22,6 +22,7 @@ from ctcd.parameters import ModelParameters, OptimiserParameters
 from ctcd.training.batches import to_device
 from ctcd.training.models import FrozenModel, NoModel, Trainee
 from ctcd.training.precision import Hardware, choose_hardware
+from ctcd.training.setup import can_share_a_step
 from ctcd.training.side_by_side import SideBySide
 from ctcd.training.step import Model, train_step
 
@@ -119,7 +120,8 @@ class EngineTraining:
         self._method = METHODS[method]
         self._models = {role: self._start(role, execution) for role in ROLES}
         self._running = ExitStack()
-        in_threads = execution.side_by_side and execution.device == "cpu" and not execution.compiled
+        models = [each.model for each in self._models.values() if isinstance(each, Trainee)]
+        in_threads = execution.side_by_side and can_share_a_step(self._hardware, models, shape.tokens_per_step)
         self._side_by_side = self._running.enter_context(SideBySide(in_threads))
 
     def advance(self, steps: int) -> None:

@@ -18,6 +18,8 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 warnings.filterwarnings("ignore", message=r"One or more dataset names contain '\.' characters", category=UserWarning)
 warnings.filterwarnings("ignore", message=r"ORJSONResponse is deprecated")
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated", category=UserWarning)
+# PyTorch's compiler, on its own choices and on float32 products that are meant to be exact.
+warnings.filterwarnings("ignore", module=r"torch\._inductor", category=UserWarning)
 # The server of `kedro viz` is a process of its own, which reads no settings before it warns.
 os.environ.setdefault("PYTHONWARNINGS", "ignore:ORJSONResponse is deprecated")
 logging.getLogger("kedro.runner.sequential_runner").addFilter(

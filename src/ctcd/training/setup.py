@@ -14,7 +14,7 @@ from ctcd.corpus.shards import Sequences, Shards
 from ctcd.corpus.tokenizer import tokenizer_hash
 from ctcd.distillation.methods import Method, Role
 from ctcd.errors import InputError
-from ctcd.modeling.architecture import build_model, has_dropout
+from ctcd.modeling.architecture import build_model, has_dropout, parameter_count
 from ctcd.modeling.families import FAMILIES, Objective
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.parameters import ExecutionParameters, ModelParameters, PretrainingParameters
@@ -26,6 +26,10 @@ from ctcd.training.models import FrozenModel, MovingAverage, Trainee
 from ctcd.training.precision import Hardware, choose_hardware
 from ctcd.training.side_by_side import SideBySide
 from ctcd.training.state import flatten
+
+# Each half of a batch casts all weights and adds up all gradients for itself. With more weights than this to a token of
+# the batch that costs more than working on both halves at the same time saves, and memory besides.
+MOST_WEIGHTS_PER_TOKEN = 40_000
 
 # Makes a batch of token ids (sequences, length), a seed and a step.
 Prepare = Callable[[Tensor, int, int], PredictionBatch]
@@ -120,7 +124,9 @@ def start_training(
         },
         trainees={role: Trainee.start(model, settings.optimiser, hardware) for role, model in models.items()},
         frozen=FrozenModel(frozen.model, hardware) if frozen is not None and method.has_source else None,
-        side_by_side=SideBySide(in_threads=_can_share_a_step(hardware, models.values())),
+        side_by_side=SideBySide(
+            can_share_a_step(hardware, models.values(), settings.batch_size * shards.sequence_length)
+        ),
         identity=flatten(
             {
                 "method": asdict(method),
@@ -132,13 +138,16 @@ def start_training(
     )
 
 
-def _can_share_a_step(hardware: Hardware, models: Iterable[PreTrainedModel]) -> bool:
-    """Whether two threads may compute halves of a batch.
+def can_share_a_step(hardware: Hardware, models: Iterable[PreTrainedModel], tokens_per_step: int) -> bool:
+    """Whether two threads may compute halves of a batch, and gain by it.
 
     Not on a GPU; not compiled, because every new shape would be compiled anew and halves may differ in their number of
     predicted positions; and not with dropout, which draws from the one generator that all threads share.
     """
-    return hardware.device.type == "cpu" and not hardware.compiles and not any(map(has_dropout, models))
+    models = list(models)
+    if hardware.device.type != "cpu" or hardware.compiles or any(map(has_dropout, models)):
+        return False
+    return sum(map(parameter_count, models)) <= MOST_WEIGHTS_PER_TOKEN * tokens_per_step
 
 
 def _common_objective(shapes: list[ModelParameters], frozen: PretrainedModel | None) -> Objective:
