@@ -56,6 +56,15 @@ def test_total_and_gradients_equal_the_formula(weights: Weights, temperature: fl
         torch.testing.assert_close(actual, wanted, rtol=1e-10, atol=1e-13)
 
 
+@pytest.mark.slow  # compiles
+@pytest.mark.parametrize(("temperature", "label_smoothing"), [(1.0, 0.0), (3.0, 0.1)])
+def test_compiled_as_on_a_gpu_they_equal_the_formula_too(
+    monkeypatch: pytest.MonkeyPatch, temperature: float, label_smoothing: float
+) -> None:
+    monkeypatch.setattr(module, "_losses_of_rows", module._compiled())
+    test_total_and_gradients_equal_the_formula(METHODS["ctcd"].weights, temperature, label_smoothing)
+
+
 @pytest.mark.parametrize("weights", [METHODS["standalone"].weights, Weights(1, 0, 0, 0)])
 def test_gradcheck_where_no_source_is_detached(weights: Weights) -> None:
     teacher, student, labels = logits(4, 6)

@@ -87,8 +87,8 @@ class _FourLosses(torch.autograd.Function):
         for start in range(0, positions, rows_at_once):
             rows = slice(start, start + rows_at_once)
             terms += losses_of_rows(
-                None if teacher is None else teacher[rows].to(accumulate),
-                None if student is None else student[rows].to(accumulate),
+                None if teacher is None else teacher[rows],
+                None if student is None else student[rows],
                 labels[rows].unsqueeze(1),
                 factors,
                 has_soft,
@@ -147,9 +147,11 @@ def _losses_of_rows(
     teacher_hard = student_hard = teacher_soft = student_soft = weights.new_zeros(())
     teacher_probability = student_probability = difference = None
     if teacher is not None:
+        teacher = teacher.to(weights.dtype)
         teacher_probability, teacher_normaliser = _softmax(teacher)
         teacher_hard = _cross_entropy(teacher, teacher_normaliser, labels, label_smoothing)
     if student is not None:
+        student = student.to(weights.dtype)
         student_probability, student_normaliser = _softmax(student)
         student_hard = _cross_entropy(student, student_normaliser, labels, label_smoothing)
     if has_soft:
@@ -201,10 +203,19 @@ def _put_gradient(
     if buffer is None or probability is None:
         return
     gradient = torch.mul(probability, hard, out=buffer if buffer.dtype == probability.dtype else probability)
-    gradient.scatter_add_(1, labels, (-(1 - label_smoothing) * hard).expand_as(labels))
+    _subtract_at(labels, (1 - label_smoothing) * hard, gradient)
     if label_smoothing:
         gradient.sub_(hard * (label_smoothing / gradient.shape[1]))
     if difference is not None:
         gradient.addcmul_(difference, soft)
     if gradient is not buffer:
         buffer.copy_(gradient)
+
+
+def _subtract_at(labels: Tensor, amount: Tensor, gradient: Tensor) -> None:
+    """Subtract an amount from the gradient of each row's label."""
+    if torch.compiler.is_compiling():
+        # Compiled, this is part of the pass that writes the gradient; a scatter would end it and begin another one.
+        gradient.sub_(amount * (torch.arange(gradient.shape[1], device=gradient.device) == labels))
+    else:
+        gradient.scatter_add_(1, labels, -amount.expand_as(labels))
