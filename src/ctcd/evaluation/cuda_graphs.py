@@ -28,24 +28,23 @@ class ReplayedByShape:
         """Take a step from (batch,) examples in a shape; call it within `prepared_for_graphs`."""
         self._step = step
         self._pool = torch.cuda.graph_pool_handle()
-        self._graphs: dict[BatchShape, tuple[torch.cuda.CUDAGraph, Tensor] | None] = {}
+        self._graphs: dict[BatchShape, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
+        self._seen: set[BatchShape] = set()
         self._can_capture = True
 
     def __call__(self, examples: Tensor, shape: BatchShape) -> None:
         """Make one step."""
-        if shape not in self._graphs or not self._can_capture:
-            self._graphs.setdefault(shape, None)
+        if shape in self._seen and shape not in self._graphs and self._can_capture:
+            self._capture(examples, shape)
+        self._seen.add(shape)
+        if shape not in self._graphs:
             self._step(examples, shape)
             return
-        captured = self._graphs[shape] or self._capture(examples, shape)
-        if captured is None:
-            self._step(examples, shape)
-            return
-        graph, its_examples = captured
+        graph, its_examples = self._graphs[shape]
         its_examples.copy_(examples)
         graph.replay()
 
-    def _capture(self, examples: Tensor, shape: BatchShape) -> tuple[torch.cuda.CUDAGraph, Tensor] | None:
+    def _capture(self, examples: Tensor, shape: BatchShape) -> None:
         """Record what the step does, without doing it."""
         graph, its_examples = torch.cuda.CUDAGraph(), examples.clone()
         try:
@@ -57,9 +56,8 @@ class ReplayedByShape:
         except RuntimeError as error:
             logger.info("This model's steps cannot be captured and are launched one by one: %s", error)
             self._can_capture = False
-            return None
-        self._graphs[shape] = graph, its_examples
-        return self._graphs[shape]
+        else:
+            self._graphs[shape] = graph, its_examples
 
 
 @contextmanager
