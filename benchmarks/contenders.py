@@ -37,6 +37,7 @@ class Contender:
     trains: str  # rows that train the same models by the same losses need the same arithmetic
     start: Callable[[], Training]
     bfloat16: bool = False
+    huge_pages: bool = False
     modules: tuple[str, ...] = ()  # imported before the memory of training is counted
     start_check: Callable[[], LossesTraining] | None = None  # no dropout, the common initial weights
     start_count: Callable[[], Training] | None = None  # in one thread and not compiled, as counting operations needs
@@ -55,6 +56,7 @@ def _rungs(shape: Shape, device: str) -> list[Contender]:
             trains="ctcd",
             start=partial(start_rung, rung, shape, device),
             bfloat16=rung.bfloat16,
+            huge_pages=rung.huge_pages,
             modules=("torch._inductor.compile_fx",) if rung.compiled else (),
             start_check=partial(_start_from_common_weights, rung, shape, device),
             start_count=partial(start_rung, replace(rung, compiled=False), shape, device, in_turn=True),
@@ -73,6 +75,7 @@ def _methods(shape: Shape, device: str, compile: Compile) -> list[Contender]:
             trains=method,
             start=partial(EngineTraining, shape, method, execution),
             bfloat16=execution.bfloat16,
+            huge_pages=True,
             start_count=partial(EngineTraining, shape, method, in_turn),
         )
         for method in MEASURED_METHODS

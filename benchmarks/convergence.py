@@ -7,7 +7,8 @@
 Tokens per second mean nothing without this. Every recipe is an environment's configuration with the named differences,
 reads the same text (the installed packages' documentation, if nothing else is named) in the same order for the same
 number of tokens or minutes, and is judged on the same held-out text. The loss is compared with the unigram entropy: a
-model that reaches no less knows frequencies and nothing else.
+model that reaches no less knows frequencies and nothing else. Longer sequences are easier to predict, so where recipes
+differ in length all are judged on the shortest sequences, too; their batches have the same number of tokens.
 
 The tables give means over the seeds; the JSON file has every run.
 """
@@ -41,6 +42,7 @@ class Recipe:
     method: str = "ctcd"
     changes: dict[str, Any] = field(default_factory=dict)
     batch_factor: int | float = 1
+    length_factor: int | float = 1
 
 
 def _adamw(learning_rate: float) -> dict[str, Any]:
@@ -83,6 +85,8 @@ RECIPES = {
         Recipe("ModernBERT", changes=_both("modernbert")),
         Recipe("half the batch", batch_factor=0.5),
         Recipe("twice the batch", batch_factor=2),
+        Recipe("half the length", batch_factor=2, length_factor=0.5),
+        Recipe("twice the length", batch_factor=0.5, length_factor=2),
         Recipe("warm-up 1 %", changes={"warmup_share": 0.01}),
         Recipe("warm-up 15 %", changes={"warmup_share": 0.15}),
         Recipe("mask 15 %", changes={"masking_share": 0.15}),
@@ -107,6 +111,7 @@ def main() -> None:
         recipe
         for recipe in RECIPES[arguments.env]
         if arguments.only is None or any(words in recipe.name for words in arguments.only)
+        if arguments.shards is None or recipe.length_factor == 1  # a prepared corpus has one length
     ]
     tokens = DEFAULT_TOKENS if arguments.tokens is None and arguments.minutes is None else arguments.tokens
     scale = Scale(arguments.env, arguments.width, arguments.batch_size, tokens, arguments.minutes, arguments.device)
@@ -115,24 +120,28 @@ def main() -> None:
     outcomes: dict[str, list[Outcome]] = {}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
-        corpus = _corpus(arguments, Path(folder))
+        lengths = sorted({recipe.length_factor for recipe in recipes})
+        corpora = {factor: _corpus(arguments, Path(folder) / str(factor), factor) for factor in lengths}
+        shortest = corpora[lengths[0]]
         for number, recipe in enumerate(recipes, start=1):
-            outcomes[recipe.name] = [_run(recipe, corpus, scale, seed) for seed in range(1, arguments.seeds + 1)]
+            corpus, seeds = corpora[recipe.length_factor], range(1, arguments.seeds + 1)
+            outcomes[recipe.name] = [_run(recipe, corpus, shortest, scale, seed) for seed in seeds]
             # After every recipe: a table that is cut short is a table.
-            report = _report(recipes[:number], outcomes, corpus.shards.metadata, scale)
+            report = _report(recipes[:number], outcomes, shortest.shards.metadata, scale)
             arguments.output.write_text(json.dumps(report, indent=2), encoding="utf-8")
     _print(report, arguments.output)
 
 
-def _corpus(arguments: argparse.Namespace, folder: Path) -> Corpus:
+def _corpus(arguments: argparse.Namespace, folder: Path, length_factor: float) -> Corpus:
     if arguments.shards is not None:
         return open_corpus(arguments.shards, arguments.tokenizer)
-    return prepare_corpus(folder, arguments.documents, arguments.packages)
+    folder.mkdir()
+    return prepare_corpus(folder, arguments.documents, arguments.packages, length_factor)
 
 
-def _run(recipe: Recipe, corpus: Corpus, scale: Scale, seed: int) -> Outcome:
+def _run(recipe: Recipe, corpus: Corpus, shortest: Corpus, scale: Scale, seed: int) -> Outcome:
     scale = scale.with_batch(recipe.batch_factor)
-    return run_training(corpus, recipe.name, recipe.method, recipe.changes, scale, seed)
+    return run_training(corpus, shortest, recipe.name, recipe.method, recipe.changes, scale, seed)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -168,6 +177,7 @@ def _report(
                 "method": recipe.method,
                 "changes": recipe.changes,
                 "batch_factor": recipe.batch_factor,
+                "length_factor": recipe.length_factor,
                 **_means(outcomes[recipe.name]),
                 "runs": [asdict(outcome) for outcome in outcomes[recipe.name]],
             }
@@ -183,6 +193,7 @@ def _means(runs: list[Outcome]) -> dict[str, Any]:
         "tokens_per_second": mean(run.tokens_per_second for run in runs),
         "heldout_loss": {role: mean(run.heldout_loss[role] for run in runs) for role in ROLES},
         "heldout_accuracy": {role: mean(run.heldout_accuracy[role] for run in runs) for role in ROLES},
+        "loss_at_shortest": {role: mean(run.loss_at_shortest[role] for run in runs) for role in ROLES},
         "curve": {
             role: {
                 tenth: mean(run.curve[role][tenth] for run in runs)
@@ -207,13 +218,17 @@ def _results(report: dict[str, Any]) -> Table:
         title=f"{corpus['source']}, seeds: {len(recipes[0]['runs'])}",
         title_justify="left",
         caption=f"Loss: held-out masked-LM loss in nats, to be compared with the unigram entropy, "
-        f"{corpus['unigram_entropy']:.3f}.",
+        f"{corpus['unigram_entropy']:.3f}; at a number of tokens: on sequences of that length for every recipe.",
         caption_justify="left",
     )
     table.add_column("recipe", no_wrap=True)
     table.add_column("method", no_wrap=True)
     for name in ("teacher loss", "student loss", "teacher accuracy", "student accuracy", "tokens", "tokens/s"):
         table.add_column(name, justify="right")
+    has_lengths = len({recipe["length_factor"] for recipe in recipes}) > 1
+    if has_lengths:
+        for role in ROLES:
+            table.add_column(f"{role} at {corpus['sequence_length']}", justify="right")
     for recipe in recipes:
         loss, accuracy = recipe["heldout_loss"], recipe["heldout_accuracy"]
         table.add_row(
@@ -223,6 +238,7 @@ def _results(report: dict[str, Any]) -> Table:
             *(f"{accuracy[role]:.3f}" for role in ROLES),
             f"{recipe['tokens'] / 1e6:.2f} M",
             f"{recipe['tokens_per_second']:,.0f}",
+            *(f"{recipe['loss_at_shortest'][role]:.3f}" for role in ROLES if has_lengths),
         )
     table.add_section()
     table.add_row("unigram entropy", "", *[f"{corpus['unigram_entropy']:.3f}"] * len(ROLES))

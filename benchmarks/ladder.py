@@ -36,7 +36,8 @@ class Rung:
     closed_form: bool = False
     last_layer_at_predicted_positions: bool = False
     fused_optimiser: bool = False
-    side_by_side: bool = False  # from here on it is ctcd's own step
+    huge_pages: bool = False
+    own_step: bool = False  # halves side by side where that pays, gradients of embeddings only where they are not zero
     bfloat16: bool = False
     plain_attention: bool = False
     compiled: bool = False
@@ -51,7 +52,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "closed-form loss": {"closed_form": True},
     "last layer at predicted positions": {"last_layer_at_predicted_positions": True},
     "fused AdamW": {"fused_optimiser": True},
-    "side by side": {"side_by_side": True},
+    "huge pages": {"huge_pages": True},
+    "ctcd's own step": {"own_step": True},
     "bf16 autocast": {"bfloat16": True},
     "attention as plain products": {"plain_attention": True},
     "torch.compile": {"compiled": True},
@@ -68,7 +70,7 @@ def climb() -> Iterator[tuple[str, Rung]]:
 
 def start_rung(rung: Rung, shape: Shape, device: str, in_turn: bool = False) -> "PlainTraining | EngineTraining":
     """Models in training on a rung; `in_turn` has both run in one thread all the same."""
-    if rung.side_by_side:
+    if rung.own_step:
         execution = Execution(
             device,
             bfloat16=rung.bfloat16,

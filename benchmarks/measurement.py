@@ -81,7 +81,8 @@ def measure(plan: Plan, contenders: list[Contender]) -> list[Result]:
 def _start(plan: Plan, result: Result, stack: ExitStack) -> _Running | None:
     """Start a process and warm it up; None, with the reason in the result, if that fails."""
     logger.info("%s: starting", result.contender.name)
-    assignment = Assignment(result.contender.name, plan.shape, plan.device, plan.threads)
+    contender = result.contender
+    assignment = Assignment(contender.name, plan.shape, plan.device, plan.threads, huge_pages=contender.huge_pages)
     worker = stack.enter_context(Worker(assignment))
     try:
         seconds = worker("start", WARM_UP_STEPS)

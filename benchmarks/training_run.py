@@ -7,16 +7,21 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from configuration import execution_parameters, merged, read_configuration
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.corpus.documents import Documents, read_documents, split_documents
 from ctcd.corpus.encoding import write_shards
 from ctcd.corpus.installed_packages import find_installed_packages, harvest, identify_packages
+from ctcd.corpus.prediction import mask_tokens, masking_for
 from ctcd.corpus.shards import Shards
 from ctcd.corpus.tokenizer import load_tokenizer, train_tokenizer
 from ctcd.distillation.methods import method_of
-from ctcd.parameters import CorpusParameters, PretrainingParameters
+from ctcd.parameters import CorpusParameters, ExecutionParameters, PretrainingParameters
+from ctcd.training.batches import to_device
+from ctcd.training.evaluation import evaluate, heldout_batches
 from ctcd.training.loop import pretrain
+from ctcd.training.models import Trainee
+from ctcd.training.precision import choose_hardware
 from ctcd.training.state import StateStore
 
 HEAD_WIDTH = 64
@@ -41,6 +46,7 @@ class Outcome:
     heldout_accuracy: dict[str, float]
     parameters: dict[str, int]
     curve: dict[str, dict[int, float]]  # held-out loss by tenths of the tokens
+    loss_at_shortest: dict[str, float]  # on held-out sequences of the shortest length that any recipe has
 
 
 @dataclass(frozen=True)
@@ -85,16 +91,21 @@ def open_corpus(shards: Path, tokenizer: Path) -> Corpus:
     return Corpus(Shards(shards), load_tokenizer(tokenizer))
 
 
-def prepare_corpus(folder: Path, sources: Sequence[str] | None, names: Sequence[str] | None) -> Corpus:
+def prepare_corpus(
+    folder: Path, sources: Sequence[str] | None, names: Sequence[str] | None, length_factor: float
+) -> Corpus:
     """Text as base's configuration prepares it, with a vocabulary of its own.
 
     Args:
         folder: for the shards.
         sources: files, folders or globs; without them the documentation of the installed packages is read,
         names: or of those named.
+        length_factor: of the sequences' length.
     """
     documents = read_documents(list(sources)) if sources else _documentation(names)
-    settings = CorpusParameters(**read_configuration("corpus"))
+    configured = read_configuration("corpus")
+    length = round(length_factor * configured["sequence_length"])
+    settings = CorpusParameters(**configured | {"sequence_length": length})
     texts = (document.text for document, held_out in split_documents(documents, settings.heldout_share) if not held_out)
     tokenizer = train_tokenizer(texts, settings.tokenizer)
     write_shards(folder, documents, tokenizer, settings)
@@ -111,11 +122,14 @@ def _documentation(names: Sequence[str] | None) -> Documents:
     )
 
 
-def run_training(corpus: Corpus, label: str, method: str, changes: dict[str, Any], scale: Scale, seed: int) -> Outcome:
+def run_training(
+    corpus: Corpus, shortest: Corpus, label: str, method: str, changes: dict[str, Any], scale: Scale, seed: int
+) -> Outcome:
     """Train a pair from scratch.
 
     Args:
         corpus: what to train on.
+        shortest: the same text in the shortest sequences that the models are judged on.
         label: what to call the training in messages.
         method: name of a method.
         changes: where the settings differ from the environment's, nested like them.
@@ -128,7 +142,7 @@ def run_training(corpus: Corpus, label: str, method: str, changes: dict[str, Any
     )
     with TemporaryDirectory() as folder:
         store = StateStore(Path(folder), label)
-        _, history = pretrain(corpus.shards, corpus.tokenizer, method_of(method), settings, execution, store)
+        models, history = pretrain(corpus.shards, corpus.tokenizer, method_of(method), settings, execution, store)
     table = history.table()
     last = table[table["step"] == table["step"].max()]
 
@@ -152,4 +166,19 @@ def run_training(corpus: Corpus, label: str, method: str, changes: dict[str, Any
             }
             for role, rows in losses.groupby("role", sort=False)
         },
+        loss_at_shortest={role: _heldout_loss(model, shortest, settings, execution) for role, model in models.items()},
     )
+
+
+def _heldout_loss(
+    model: PreTrainedModel, corpus: Corpus, settings: PretrainingParameters, execution: ExecutionParameters
+) -> float:
+    """A trained model's loss on the held-out text of a corpus, in nats."""
+    hardware = choose_hardware(execution, model.config.hidden_size)
+    masking = masking_for(corpus.tokenizer, settings.masking_share, hardware.device)
+    batches = heldout_batches(
+        corpus.shards.sequences("heldout"),
+        execution.evaluation_sequences,
+        lambda tokens, seed, step: mask_tokens(to_device(tokens, hardware.device), masking, seed, step),
+    )
+    return evaluate(Trainee.start(model, settings.optimiser, hardware), batches).loss

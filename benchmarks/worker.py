@@ -33,6 +33,7 @@ class Assignment:
     device: str
     threads: int
     compile: Compile = "auto"  # of the contenders that are ctcd as it runs by itself
+    huge_pages: bool = False  # as ctcd asks for; here it must be decided before the process begins
 
 
 class Worker:
@@ -42,6 +43,7 @@ class Worker:
         """Start the process."""
         # Read by OpenMP when the process loads it; a library's own threads then have the same number.
         os.environ["OMP_NUM_THREADS"] = str(assignment.threads)
+        os.environ["THP_MEM_ALLOC_ENABLE"] = str(int(assignment.huge_pages))
         context = multiprocessing.get_context("spawn")
         self._connection, other_end = context.Pipe()
         self._process = context.Process(target=_serve, args=(other_end, assignment), daemon=True)

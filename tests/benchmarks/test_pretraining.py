@@ -4,11 +4,11 @@ TINY = "--shape tiny --device cpu --threads 1 --rounds 1 --block-seconds 0 --che
 
 
 def test_a_rung_is_measured_and_its_losses_are_the_plain_ones(run_benchmark):
-    printed, report = run_benchmark("pretraining.py", *TINY, "--only", "side by side")
+    printed, report = run_benchmark("pretraining.py", *TINY, "--only", "own step")
     rows = {row["name"]: row for row in report["contenders"]}
     assert all(name in printed for name in rows)
     assert rows["plain"]["ratio"] == 1
-    rung = rows["side by side"]
+    rung = rows["ctcd's own step"]
     assert rung["tokens_per_second"] > 0
     assert rung["memory_rise"] > 0
     assert 0 < rung["peak_share"] < 1

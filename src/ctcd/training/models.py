@@ -28,6 +28,8 @@ class Trainee:
     def __post_init__(self) -> None:
         """Put the model where it is trained."""
         self.hardware.place(self.model.train())
+        if self.hardware.device.type == "cpu" and not self.hardware.compiles:
+            _look_up_sparsely(self.model)
         self.logits = PredictedLogits(self.model)
         self._fast_logits = self.hardware.compiled(self.logits.__call__)
 
@@ -72,6 +74,16 @@ class Trainee:
         self.model.load_state_dict(state["model"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
+
+
+def _look_up_sparsely(model: PreTrainedModel) -> None:
+    """Have the input embedding give the gradient of the rows that it looked up, not one of all of its rows.
+
+    It is added to the output layer's, which shares the weights and needs all rows; without such a layer the optimisers
+    would be handed a sparse gradient, which they do not take.
+    """
+    embedding, output_layer = model.get_input_embeddings(), model.get_output_embeddings()
+    embedding.sparse = output_layer is not None and output_layer.weight is embedding.weight
 
 
 @dataclass
