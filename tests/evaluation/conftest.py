@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from ctcd.evaluation.array_store import ArrayStore
+from ctcd.evaluation.finetuning import TaskSettings
+from ctcd.evaluation.jobs import Job
 from ctcd.evaluation.models import EvaluatedModel
 from ctcd.evaluation.scoring import Stores
 from ctcd.evaluation.sentences import collect_sentences
@@ -62,6 +64,15 @@ def tokenize(suite, tokenizer) -> Callable[..., TokenizedTask]:
         return tokenize_task(suite.read(task), Reading(tokenizer, MAXIMUM_LENGTH, with_token_types))
 
     return tokenize
+
+
+@pytest.fixture(scope="session")
+def make_job(tokenize, make_model, make_settings, execution) -> Callable[..., Job]:
+    def make(task: Task, seed: int = 0, **differences: Any) -> Job:
+        training = TaskSettings.of(task, make_settings(**differences), 32)
+        return Job(make_model("bert"), tokenize(task), training, seed, execution, task.validation_splits)
+
+    return make
 
 
 @pytest.fixture

@@ -6,20 +6,8 @@ import numpy as np
 import pytest
 
 from ctcd.errors import InputError
-from ctcd.evaluation.finetuning import TaskSettings
-from ctcd.evaluation.jobs import Failed, Job, automatic_workers, run_jobs
+from ctcd.evaluation.jobs import Failed, automatic_workers, run_jobs
 from ctcd.evaluation.models import EvaluatedModel
-from ctcd.evaluation.tokenization import Reading, tokenize_task
-
-
-@pytest.fixture(scope="module")
-def make_job(suite, tokenizer, make_model, make_settings, execution):
-    def make(task, seed=0, **differences):
-        tokenized = tokenize_task(suite.read(task), Reading(tokenizer, 32, True))
-        training = TaskSettings.of(task, make_settings(**differences), 32)
-        return Job(make_model("bert"), tokenized, training, seed, execution, task.validation_splits)
-
-    return make
 
 
 def test_results_are_the_same_in_any_number_of_workers(make_job, word_task, pair_task, number_task):

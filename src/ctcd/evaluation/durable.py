@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from time import monotonic
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from ctcd.evaluation.array_store import Arrays, ArrayStore
 from ctcd.evaluation.finetuning import Predictions
 from ctcd.evaluation.fingerprints import code_fingerprint, digest
 from ctcd.evaluation.jobs import Failed, Finished, Job, run_jobs
+from ctcd.progress import clock
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +42,28 @@ def run_durably(
     if len(to_do) < len(jobs):
         logger.info("%d of %d fine-tunings were finished before", len(jobs) - len(to_do), len(jobs))
     key_of = {id(job): key for key, job in to_do.items()}
-    for job, outcome in run_jobs(list(to_do.values()), workers):
+    for job, outcome in _announced(run_jobs(list(to_do.values()), workers), list(to_do.values())):
         if not isinstance(outcome, Failed):
             results.save(key_of[id(job)], _arrays(outcome))
         yield job, outcome
+
+
+def _announced(
+    outcomes: Iterator[tuple[Job, Finished | Failed]], jobs: Sequence[Job]
+) -> Iterator[tuple[Job, Finished | Failed]]:
+    """The outcomes as they come; says how much there is to do, and now and then how long it still takes."""
+    total, done = sum(job.work for job in jobs), 0
+    if jobs:
+        logger.info("%d fine-tunings on %.2f million tokens, the longest first", len(jobs), total / 1e6)
+    logged_at = started = monotonic()
+    for number, (job, outcome) in enumerate(outcomes, start=1):
+        yield job, outcome
+        done += job.work
+        now = monotonic()
+        if number < len(jobs) and now - logged_at >= job.execution.log_seconds:
+            left = clock((now - started) * (total - done) / done)
+            logger.info("%d of %d fine-tunings, %s left", number, len(jobs), left)
+            logged_at = now
 
 
 def _key(job: Job, model: str) -> str:
