@@ -6,6 +6,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from ctcd.errors import InputError
 from ctcd.evaluation import finetuning
 from ctcd.evaluation.finetuning import TaskSettings, usual_learning_rate
+from ctcd.evaluation.models import EvaluatedModel
 from ctcd.parameters import TaskTraining
 
 FAMILIES = [("bert", True), ("distilbert", False), ("roberta-prelayernorm", False), ("modernbert", False)]
@@ -109,6 +110,31 @@ def test_random_weights_do_not_depend_on_those_in_the_folder(make_model, make_se
     random = run(model.with_random_weights())
     assert np.array_equal(random, run(model.with_random_weights()))
     assert not np.array_equal(random, run(model))
+
+
+@pytest.mark.parametrize("architecture", ["bert", "distilbert", "modernbert"])
+def test_a_ready_classifier_keeps_its_encoder_and_gets_a_new_head(
+    make_model, make_settings, execution, tokenize, word_task, number_task, tmp_path, architecture
+):
+    ready = AutoModelForSequenceClassification.from_pretrained(make_model(architecture).folder, num_labels=3)
+    ready.save_pretrained(tmp_path)
+    make_model(architecture).tokenizer().save_pretrained(tmp_path)
+    model, encoder = EvaluatedModel(tmp_path), f"{ready.base_model_prefix}."
+    tokenized = tokenize(word_task, False)
+    heads = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        network = finetuning._load(model, finetuning._configuration(model, tokenized, None))
+        for name, value in network.state_dict().items():
+            if name.startswith(encoder):
+                assert torch.equal(value, ready.state_dict()[name]), name
+            elif value.ndim == 2:
+                heads.append(value)
+    half = len(heads) // 2
+    assert half
+    assert not any(torch.equal(one, other) for one, other in zip(heads[:half], heads[half:], strict=True))
+    training = TaskSettings.of(number_task, make_settings(), 32)
+    finetuning.finetune(model, tokenize(number_task, False), training, 0, execution)
 
 
 def test_the_models_own_dropout_is_kept_unless_one_is_set(make_model, tokenize, word_task):

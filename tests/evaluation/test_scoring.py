@@ -11,6 +11,7 @@ from ctcd.evaluation import jobs
 from ctcd.evaluation.array_store import ArrayStore
 from ctcd.evaluation.metrics import score
 from ctcd.evaluation.scoring import Stores, score_majority_class, score_model
+from ctcd.evaluation.submission import submission_files
 from ctcd.evaluation.task_files import FolderSuite
 from ctcd.evaluation.tasks import GLUE, Task
 from ctcd.parameters import TaskTraining
@@ -59,7 +60,7 @@ def test_labels_of_the_predictions_are_those_of_the_file(scored, suite):
 def test_a_finished_task_is_one_log_line(make_model, suite, pair_task, make_settings, execution, stores, caplog):
     with caplog.at_level(logging.INFO, "ctcd"):
         score_model(make_model("bert"), suite, [pair_task], make_settings(seeds=2), execution, stores)
-    (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("ctcd.evaluation")]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "ctcd.evaluation.scoring"]
     assert line.startswith("pairs: accuracy/f1 ")
     assert line.endswith("over 2 seeds")
 
@@ -211,6 +212,34 @@ def test_test_splits_are_predicted_by_the_first_seed(
     assert score_model(
         make_model("bert"), FolderSuite(folder), [task], without, execution, stores
     ).test_predictions.empty
+
+
+def test_a_test_split_that_changed_is_predicted_anew(
+    make_model, suite, pair_task, make_settings, execution, stores, tmp_path
+):
+    shutil.copytree(suite.folder / "pairs", tmp_path / "pairs")
+    task = replace(pair_task, test_splits=("test",))
+    arguments = make_model("bert"), FolderSuite(tmp_path), [task], make_settings(), execution, stores
+    confidences = []
+    for texts in (["a", "b"], ["a", "b", "c"], ["is", "it", "so"]):
+        write(tmp_path, "pairs", "test", sentence1=texts, sentence2=texts)
+        confidences.append(score_model(*arguments).test_predictions["confidence"].tolist())
+    assert [len(values) for values in confidences] == [2, 3, 3]
+    assert confidences[0] == pytest.approx(confidences[1][:2])
+    assert confidences[1] != pytest.approx(confidences[2], rel=1e-6)
+
+
+def test_the_diagnostic_split_reaches_its_file_of_the_submission(
+    make_model, make_settings, execution, stores, tmp_path
+):
+    texts = [f"sentence {number}" for number in range(12)]
+    columns = {"premise": texts, "hypothesis": texts, "label": [0, 1, 2] * 4}
+    for split in ("train", "validation_matched", "validation_mismatched"):
+        write(tmp_path, "mnli", split, **columns)
+    write(tmp_path, "ax", "test", premise=["a"] * 1104, hypothesis=["b"] * 1104, label=[-1] * 1104)
+    tasks = [GLUE["mnli"], GLUE["ax"]]
+    result = score_model(make_model("bert"), FolderSuite(tmp_path), tasks, make_settings(), execution, stores)
+    assert list(submission_files(result.test_predictions)) == ["AX.tsv"]
 
 
 def test_labels_with_gaps_come_back_as_they_stand_in_the_files(

@@ -65,7 +65,14 @@ def test_what_is_missing_is_named(caplog):
     assert "RTE" not in caplog.text
 
 
-def test_too_few_rows_are_refused():
-    rte = next(file for file in FILES if file.task == "rte")
-    with pytest.raises(InputError, match=r"RTE.tsv has 2999 rows and the published test split of 'rte' 3000"):
-        submission_files(predictions(rte, 2999))
+def test_a_file_with_too_few_rows_is_left_out_and_named(caplog):
+    rte, cola = (next(file for file in FILES if file.task == task) for task in ("rte", "cola"))
+    assert list(submission_files(pd.concat([predictions(rte, 2999), predictions(cola)]))) == ["CoLA.tsv"]
+    assert "RTE.tsv (2999 rows instead of 3000)" in caplog.text
+    assert "(rte/test)" not in caplog.text
+
+
+def test_a_prediction_that_is_none_is_refused():
+    stsb = next(file for file in FILES if file.task == "stsb")
+    with pytest.raises(InputError, match="STS-B.tsv has '0\tnan' in row 0"):
+        submission_files(predictions(stsb).assign(prediction=float("nan")))

@@ -1,6 +1,8 @@
 from dataclasses import replace
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ctcd.errors import InputError
@@ -96,7 +98,7 @@ def test_hidden_labels_are_fine_in_a_test_split_alone(tmp_path):
     assert data.frames["test"]["label"].tolist() == [-1]
     assert FolderSuite(tmp_path).read(COLA).test_splits == []
     write(tmp_path, "cola", "validation", sentence=["a"], label=[-1])
-    with pytest.raises(InputError, match=r"validation.parquet' has the label -1"):
+    with pytest.raises(InputError, match=r"validation.parquet' are hidden \(all -1\)"):
         FolderSuite(tmp_path).read(COLA)
 
 
@@ -171,6 +173,41 @@ def test_labels_that_differ_everywhere_are_no_classes(tmp_path):
         FolderSuite(tmp_path).read(TOPIC)
 
 
+def test_two_examples_of_a_class_are_enough(tmp_path):
+    labels = [number // 2 for number in range(302)]
+    write(tmp_path, "topic", "train", sentence=["a"] * 302, label=labels[:280] + labels[280:])
+    write(tmp_path, "topic", "validation", sentence=["a"], label=[0])
+    assert len(FolderSuite(tmp_path).read(TOPIC).classes) == 151
+
+
+def test_an_example_without_a_label_among_classes_is_pointed_out(tmp_path, caplog):
+    write(tmp_path, "topic", "train", sentence=list("abcdefg"), label=[0, 1, 2, 0, 1, 2, -1])
+    write(tmp_path, "topic", "validation", sentence=["a"], label=[0])
+    assert FolderSuite(tmp_path).read(TOPIC).classes == (-1, 0, 1, 2)
+    assert "has 1 examples with the label -1, which is taken for a class like the others" in caplog.text
+
+
+@pytest.mark.parametrize("label", [{}, {"label": [None, None]}, {"label": ["?", "?"]}, {"label": [7, 8]}])
+def test_whatever_labels_a_test_split_has_are_not_looked_at(tmp_path, label):
+    for split in ("train", "validation"):
+        write(tmp_path, "cola", split, sentence=["a", "b"], label=[0, 1])
+    write(tmp_path, "cola", "test", sentence=["a", "b"], **label)
+    data = FolderSuite(tmp_path).read(COLA, with_tests=True)
+    assert data.frames["test"]["label"].tolist() == [-1, -1]
+
+
+def test_text_may_lie_in_any_of_arrows_ways(tmp_path):
+    kinds = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
+    for kind in kinds:
+        for split in ("train", "validation"):
+            table = pa.table({"sentence": pa.array(["a", "b"]).cast(kind), "label": pa.array(["no", "yes"]).cast(kind)})
+            (tmp_path / "topic").mkdir(exist_ok=True)
+            pq.write_table(table, tmp_path / "topic" / f"{split}.parquet")
+        data = FolderSuite(tmp_path).read(TOPIC)
+        assert data.classes == ("no", "yes")
+        assert data.frames["train"]["sentence"].tolist() == ["a", "b"]
+
+
 def test_one_label_alone_is_nothing_to_learn(tmp_path):
     write(tmp_path, "topic", "train", sentence=["a", "b"], label=[1, 1])
     write(tmp_path, "topic", "validation", sentence=["a"], label=[1])
@@ -190,6 +227,10 @@ def test_hidden_labels_cannot_be_scored_by(tmp_path):
     write(tmp_path, "topic", "validation", sentence=["a", "b"], label=[-1, -1])
     with pytest.raises(InputError, match="are hidden"):
         FolderSuite(tmp_path).read(TOPIC)
+    for split, labels in (("train", [1.0, 2.0]), ("validation", [-1.0, -1.0])):
+        write(tmp_path, "stsb", split, sentence1=["a", "b"], sentence2=["c", "d"], label=labels)
+    with pytest.raises(InputError, match="are hidden"):
+        FolderSuite(tmp_path).read(STSB)
 
 
 def test_f1_is_refused_for_more_than_two_classes(tmp_path):

@@ -44,7 +44,7 @@ def run_durably(
     key_of = {id(job): key for key, job in to_do.items()}
     for job, outcome in _announced(run_jobs(list(to_do.values()), workers), list(to_do.values())):
         if not isinstance(outcome, Failed):
-            results.save(key_of[id(job)], _arrays(outcome))
+            results.save(key_of[id(job)], _arrays(outcome, job))
         yield job, outcome
 
 
@@ -72,21 +72,28 @@ def _key(job: Job, model: str) -> str:
     return digest(task, model, job.tokenized.fingerprint, asdict(job.training), job.seed, code_fingerprint())
 
 
-def _arrays(finished: Finished) -> Arrays:
+def _arrays(finished: Finished, job: Job) -> Arrays:
+    """Predictions by split and what was read there: the key does not know the splits that are only predicted."""
     arrays: Arrays = {}
     for split, predictions in finished.items():
-        arrays[f"{split}/values"] = predictions.values
+        name = _name(job, split)
+        arrays[f"{name}/values"] = predictions.values
         if predictions.confidences is not None:
-            arrays[f"{split}/confidences"] = predictions.confidences
+            arrays[f"{name}/confidences"] = predictions.confidences
     return arrays
 
 
+def _name(job: Job, split: str) -> str:
+    return f"{split}/{job.tokenized.splits[split].fingerprint}"
+
+
 def _load(results: ArrayStore, key: str, job: Job) -> Finished | None:
-    """A job's result, if it is there with all splits that are wanted now."""
+    """A job's result, if it is there with all splits that are wanted now, as they are now."""
     arrays = results.load(key)
-    if arrays is None or any(f"{split}/values" not in arrays for split in job.predicted):
+    names = {split: _name(job, split) for split in job.predicted}
+    if arrays is None or any(f"{name}/values" not in arrays for name in names.values()):
         return None
     return {
-        split: Predictions(np.asarray(arrays[f"{split}/values"]), arrays.get(f"{split}/confidences"))
-        for split in job.predicted
+        split: Predictions(np.asarray(arrays[f"{name}/values"]), arrays.get(f"{name}/confidences"))
+        for split, name in names.items()
     }

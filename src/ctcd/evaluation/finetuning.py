@@ -126,9 +126,21 @@ def _load(model: EvaluatedModel, configuration: PretrainedConfig) -> PreTrainedM
     with _quiet_transformers():
         if model.has_random_weights:
             return AutoModelForSequenceClassification.from_config(configuration, dtype=torch.float32)
-        return AutoModelForSequenceClassification.from_pretrained(
-            model.folder, config=configuration, dtype=torch.float32
+        network = AutoModelForSequenceClassification.from_pretrained(
+            model.folder, config=configuration, dtype=torch.float32, ignore_mismatched_sizes=True
         )
+        if type(network).__name__ in (configuration.architectures or ()):
+            _draw_head(network, configuration)
+        return network
+
+
+def _draw_head(network: PreTrainedModel, configuration: PretrainedConfig) -> None:
+    """Replace the head that a classifier of some other task brings along: every task and seed has its own."""
+    fresh = AutoModelForSequenceClassification.from_config(configuration, dtype=torch.float32).state_dict()
+    encoder = f"{network.base_model_prefix}."
+    network.load_state_dict(
+        {name: value for name, value in fresh.items() if not name.startswith(encoder)}, strict=False
+    )
 
 
 def _train(

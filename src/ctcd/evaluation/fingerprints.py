@@ -13,7 +13,13 @@ from transformers import PreTrainedTokenizerBase
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.index.json")
 # What decides, beside the arguments, what comes out of a fine-tuning.
-CODE = ("finetuning.py", "buckets.py", "tokenization.py")
+CODE = (
+    "evaluation/finetuning.py",
+    "evaluation/buckets.py",
+    "evaluation/tokenization.py",
+    "training/precision.py",
+    "training/schedule.py",
+)
 
 
 def digest(*parts: Any) -> str:
@@ -53,5 +59,5 @@ def table_fingerprint(frame: pd.DataFrame) -> str:
 @cache
 def code_fingerprint() -> str:
     """Identify the code and the libraries that fine-tune."""
-    content = [(Path(__file__).parent / name).read_text(encoding="utf-8") for name in CODE]
+    content = [(Path(__file__).parents[1] / name).read_text(encoding="utf-8") for name in CODE]
     return digest(*content, torch.__version__, transformers.__version__)

@@ -1,5 +1,6 @@
 """Many independent fine-tunings, in this process or on all cores."""
 
+import logging
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -22,9 +23,12 @@ from ctcd.evaluation.models import EvaluatedModel
 from ctcd.evaluation.tokenization import TokenizedTask
 from ctcd.parameters import ExecutionParameters
 
+logger = logging.getLogger(__name__)
+
 # Jobs side by side on a GPU hide each other's launches; room that one of a base-size encoder cannot outgrow.
 MOST_ON_A_GPU = 4
 BYTES_ON_A_GPU = 12 << 30
+MEMORY = "most likely for want of memory"
 # Imported once, in the server that workers are forked from.
 PRELOADED = ("torch", "transformers.modeling_utils", "ctcd.evaluation.finetuning")
 
@@ -39,7 +43,7 @@ class Failed:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """One fine-tuning; the arguments of `finetune`."""
 
@@ -77,35 +81,48 @@ class Job:
 def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Finished | Failed]]:
     """Run independent jobs; each is given back when it is done, with the same result in any number of workers.
 
-    One that fails is given back with the reason; the others go on.
+    One that fails is given back with the reason; the others go on. Where the machine kills a worker, most likely for
+    want of memory, they go on in half as many; a job that is killed in the only one has failed.
 
     Args:
         jobs: in any order; long ones are started first.
         workers: processes; 0 for what suits the machine, 1 for this process.
-
-    Raises:
-        InputError: if the machine kills a worker. The other jobs are given up.
     """
-    ordered = sorted(jobs, key=lambda job: -job.work)
+    waiting = sorted(jobs, key=lambda job: -job.work)
     workers = min(len(jobs), workers or automatic_workers(jobs[0].execution)) if jobs else 1
     if workers <= 1:
-        for job in ordered:
+        for job in waiting:
             yield job, job.run()
         return
+    while waiting:
+        try:
+            for job, outcome in _in_processes(waiting[:] if workers > 1 else waiting[:1], workers):
+                waiting.remove(job)
+                yield job, outcome
+        except BrokenProcessPool:
+            if workers > 1:
+                workers //= 2
+                logger.warning("A fine-tuning process was killed, %s: going on with %d at once", MEMORY, workers)
+            else:
+                job = waiting.pop(0)
+                yield job, Failed(f"Fine-tuning {job} was killed, {MEMORY}: lower finetuning.batch_size.")
+
+
+def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Finished | Failed]]:
+    """Run jobs in so many processes, begun in their order.
+
+    Raises:
+        BrokenProcessPool: if one of the processes is killed. The jobs that are not finished are given up.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     others = multiprocessing.active_children()
     executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     try:
         with _without_main_module():
-            futures = {executor.submit(Job.run, job): job for job in ordered}
+            futures = {executor.submit(Job.run, job): job for job in jobs}
         for future in as_completed(futures):
             yield futures[future], future.result()
-    except BrokenProcessPool as error:
-        raise InputError(
-            "A fine-tuning process was killed, most likely for want of memory: lower execution.workers "
-            f"(now {workers}) or finetuning.batch_size."
-        ) from error
     except BaseException:
         for process in multiprocessing.active_children():
             if process not in others:

@@ -1,5 +1,6 @@
 """Labels as they stand in files -> classes 0, 1, 2, ... or numbers."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 from ctcd.errors import InputError
 from ctcd.evaluation.tasks import Task
 
+logger = logging.getLogger(__name__)
+
 HIDDEN_LABEL = -1
+MOST_DISTINCT = 0.9  # of the examples: with more labels than that they are numbers or texts, not classes
 
 Label = int | str
 
@@ -23,7 +27,7 @@ class LabelColumn:
     Attributes:
         place: file or data set that they come from, for messages.
         values: (examples,) int64, float64 or str as objects.
-        is_hidden: whether they are all -1, as in a published test split.
+        is_hidden: whether they are those of a test split, which are -1 for whatever stands there.
     """
 
     place: str
@@ -31,7 +35,17 @@ class LabelColumn:
     is_hidden: bool
 
 
-def read_labels(column: pa.ChunkedArray, task: Task, place: str, may_be_hidden: bool) -> LabelColumn:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column holds text, in any of Arrow's ways."""
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def hidden_labels(examples: int, place: str) -> LabelColumn:
+    """The labels of a test split."""
+    return LabelColumn(place, np.full(examples, HIDDEN_LABEL, np.int64), is_hidden=True)
+
+
+def read_labels(column: pa.ChunkedArray, task: Task, place: str) -> LabelColumn:
     """Check the kind of a label column.
 
     Raises:
@@ -42,8 +56,19 @@ def read_labels(column: pa.ChunkedArray, task: Task, place: str, may_be_hidden: 
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     values = _numbers(column, place) if task.regression else _classes(column, place)
-    is_hidden = may_be_hidden and values.dtype != object and bool((values == HIDDEN_LABEL).all())
-    return LabelColumn(place, values, is_hidden)
+    return LabelColumn(place, values, is_hidden=False)
+
+
+def check_shown(task: Task, columns: Mapping[str, LabelColumn]) -> None:
+    """Refuse a split whose labels are wanted and all -1.
+
+    Raises:
+        InputError: names it.
+    """
+    for split in task.splits if task.learned_from is None else ():
+        column = columns[split]
+        if column.values.dtype != object and (column.values == HIDDEN_LABEL).all():
+            raise InputError(f"The labels of {column.place} are hidden (all -1): name a split that shows them.")
 
 
 def find_classes(task: Task, columns: Mapping[str, LabelColumn]) -> tuple[Label, ...]:
@@ -58,9 +83,6 @@ def find_classes(task: Task, columns: Mapping[str, LabelColumn]) -> tuple[Label,
             _check_range(column, task.classes)
         return tuple(range(task.classes))
     train = columns["train"]
-    for split in task.splits:
-        if columns[split].values.dtype != object and (columns[split].values == HIDDEN_LABEL).all():
-            raise InputError(f"The labels of {columns[split].place} are hidden (all -1): name a split that shows them.")
     for column in shown:
         if (column.values.dtype == object) != (train.values.dtype == object):
             raise InputError(f"The labels of {column.place} are no such labels as {train.place} has: convert them.")
@@ -69,11 +91,16 @@ def find_classes(task: Task, columns: Mapping[str, LabelColumn]) -> tuple[Label,
         raise InputError(
             f"{train.place} has the one label {learned.tolist()[0]!r} only: there is nothing to learn; add others."
         )
-    if len(learned) > 2 and 2 * len(learned) > len(train.values):
+    if len(learned) > 2 and len(learned) > MOST_DISTINCT * len(train.values):
         raise InputError(
             f"{train.place} has {len(learned)} labels for {len(train.values)} examples: those are no classes; "
             "set finetuning.extra_tasks.<task>.regression for numbers, or correct the column."
         )
+    if learned.dtype != object and {HIDDEN_LABEL, 0, 1} <= set(learned.tolist()):
+        logger.warning(
+            "%s has %d examples with the label -1, which is taken for a class like the others: remove them if they "
+            "have none", train.place, (train.values == HIDDEN_LABEL).sum(),
+        )  # fmt: skip
     return tuple(np.unique(np.concatenate([column.values for column in shown])).tolist())
 
 
@@ -99,7 +126,7 @@ def _numbers(column: pa.ChunkedArray, place: str) -> NDArray[np.float64]:
 
 def _classes(column: pa.ChunkedArray, place: str) -> NDArray[np.generic]:
     kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if is_text(kind):
         return column.to_numpy().astype(object)
     is_whole = pa.types.is_floating(kind) and pc.all(pc.equal(column, pc.round(column))).as_py()
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or is_whole:

@@ -8,7 +8,16 @@ import pandas as pd
 import pyarrow as pa
 
 from ctcd.errors import InputError
-from ctcd.evaluation.labels import Label, LabelColumn, find_classes, number_labels, read_labels
+from ctcd.evaluation.labels import (
+    Label,
+    LabelColumn,
+    check_shown,
+    find_classes,
+    hidden_labels,
+    is_text,
+    number_labels,
+    read_labels,
+)
 from ctcd.evaluation.tasks import Task
 
 LABEL = "label"
@@ -77,6 +86,7 @@ class Suite(ABC):
         texts, labels = {}, {}
         for split in splits:
             texts[split], labels[split] = self._read_split(task, split)
+        check_shown(task, labels)
         classes = () if task.regression else find_classes(task, labels)
         if "f1" in task.metrics and len(classes) > 2:
             raise InputError(f"Task '{task.name}' has {len(classes)} classes and f1 is for two: use macro_f1.")
@@ -87,15 +97,18 @@ class Suite(ABC):
         return TaskData(task, frames, classes, task.learned_from is None and self.is_partial(task))
 
     def _read_split(self, task: Task, split: str) -> tuple[pd.DataFrame, LabelColumn]:
+        """Texts and labels; nobody looks at the labels of a test split, so they may be anything or not there."""
+        is_scored = split in task.splits
+        columns = [*task.text_columns, *([LABEL] if is_scored else [])]
         parts = []
         for place, table in self.tables(task, split):
-            _check_columns(table, task, place)
-            parts.append(table.select([*task.text_columns, LABEL]))
+            _check_columns(table, task, columns, place)
+            parts.append(table.select(columns))
         place = self.tables_place(task, split)
         table = pa.concat_tables(parts, promote_options="permissive")
         if not table.num_rows:
             raise InputError(f"{place} holds no examples: give it some.")
-        column = read_labels(table[LABEL], task, place, may_be_hidden=split not in task.splits)
+        column = read_labels(table[LABEL], task, place) if is_scored else hidden_labels(table.num_rows, place)
         return table.select(list(task.text_columns)).to_pandas(), column
 
     @abstractmethod
@@ -103,8 +116,7 @@ class Suite(ABC):
         """Say in words where a split lies."""
 
 
-def _check_columns(table: pa.Table, task: Task, place: str) -> None:
-    expected = [*task.text_columns, LABEL]
+def _check_columns(table: pa.Table, task: Task, expected: list[str], place: str) -> None:
     missing = [column for column in expected if column not in table.column_names]
     if missing:
         raise InputError(
@@ -114,7 +126,7 @@ def _check_columns(table: pa.Table, task: Task, place: str) -> None:
     for name in task.text_columns:
         column = table[name]
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        if len(column) and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        if len(column) and not is_text(kind):
             raise InputError(f"Column '{name}' of {place} holds {kind} where text is expected: convert it.")
         if column.null_count:
             raise InputError(f"Column '{name}' of {place} has {column.null_count} missing texts: fill or remove them.")

@@ -40,14 +40,16 @@ def prediction_rows(data: TaskData, results: Results) -> pd.DataFrame:
 
 
 def test_rows(data: TaskData, results: Results) -> pd.DataFrame:
-    """Every example of the test splits; another task's, predicted along with this one's, stand under its name."""
+    """Every example of the test splits; another task's, predicted along with this one's, stand under its name.
+
+    Such a split is called `<task>/<split>` in `data`, see `read_tasks`.
+    """
     tables = []
     for seed in sorted(results):
         for split in data.test_splits:
             if split in results[seed]:
-                is_own = split in data.task.test_splits
-                names = (data.task.name, split) if is_own else (split, data.task.test_splits[0])
-                tables.append(_rows(data, *names, seed, results[seed][split]))
+                other, _, own_split = split.rpartition("/")
+                tables.append(_rows(data, other or data.task.name, own_split, seed, results[seed][split]))
     return joined(tables, TEST_COLUMNS)
 
 

@@ -1,7 +1,9 @@
 """A task as token ids, made once and shared by all models with the same tokenizer."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -39,6 +41,12 @@ class TokenizedSplit:
     def lengths(self) -> NDArray[np.int64]:
         """(examples,) tokens of each example."""
         return np.diff(self.starts)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identity of what a model reads: the tokens, not the labels."""
+        arrays = (self.token_ids, self.starts, self.token_types)
+        return digest(*(array is not None and hashlib.sha256(array.tobytes()).hexdigest() for array in arrays))
 
     def __len__(self) -> int:
         """Count the examples."""
