@@ -229,6 +229,17 @@ def test_a_test_split_that_changed_is_predicted_anew(
     assert confidences[1] != pytest.approx(confidences[2], rel=1e-6)
 
 
+def test_numbers_are_predicted_for_a_test_split_without_labels(
+    make_model, suite, number_task, make_settings, execution, stores, tmp_path
+):
+    shutil.copytree(suite.folder / "lengths", tmp_path / "lengths")
+    write(tmp_path, "lengths", "test", sentence=["a", "a much longer sentence"])
+    task = replace(number_task, test_splits=("test",))
+    result = score_model(make_model("bert"), FolderSuite(tmp_path), [task], make_settings(), execution, stores)
+    assert result.test_predictions["prediction"].nunique() == 2
+    assert result.test_predictions["confidence"].isna().all()
+
+
 def test_the_diagnostic_split_reaches_its_file_of_the_submission(
     make_model, make_settings, execution, stores, tmp_path
 ):
