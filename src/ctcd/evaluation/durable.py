@@ -11,7 +11,6 @@ from ctcd.evaluation.array_store import Arrays, ArrayStore
 from ctcd.evaluation.finetuning import Predictions
 from ctcd.evaluation.fingerprints import code_fingerprint, digest
 from ctcd.evaluation.jobs import Failed, Finished, Job, run_jobs
-from ctcd.progress import clock
 
 logger = logging.getLogger(__name__)
 
@@ -51,18 +50,17 @@ def run_durably(
 def _announced(
     outcomes: Iterator[tuple[Job, Finished | Failed]], jobs: Sequence[Job]
 ) -> Iterator[tuple[Job, Finished | Failed]]:
-    """The outcomes as they come; says how much there is to do, and now and then how long it still takes."""
+    """The outcomes as they come; says how much there is to do, and now and then how much is done."""
     total, done = sum(job.work for job in jobs), 0
     if jobs:
         logger.info("%d fine-tunings on %.2f million tokens, the longest first", len(jobs), total / 1e6)
-    logged_at = started = monotonic()
+    logged_at = monotonic()
     for number, (job, outcome) in enumerate(outcomes, start=1):
         yield job, outcome
         done += job.work
         now = monotonic()
         if number < len(jobs) and now - logged_at >= job.execution.log_seconds:
-            left = clock((now - started) * (total - done) / done)
-            logger.info("%d of %d fine-tunings, %s left", number, len(jobs), left)
+            logger.info("%d of %d fine-tunings, %.0f %% of the tokens", number, len(jobs), 100 * done / total)
             logged_at = now
 
 
