@@ -27,7 +27,7 @@ class LabelColumn:
     Attributes:
         place: file or data set that they come from, for messages.
         values: (examples,) int64, float64 or str as objects.
-        is_hidden: whether they are those of a test split, which are -1 for whatever stands there.
+        is_hidden: whether they are those of a test split: -1, whatever stands there.
     """
 
     place: str
