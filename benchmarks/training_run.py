@@ -166,7 +166,9 @@ def run_training(
             }
             for role, rows in losses.groupby("role", sort=False)
         },
-        loss_at_shortest={role: _heldout_loss(model, shortest, settings, execution) for role, model in models.items()},
+        loss_at_shortest=by_role("heldout_loss")
+        if shortest is corpus
+        else {role: _heldout_loss(model, shortest, settings, execution) for role, model in models.items()},
     )
 
 
