@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from workload import LAYERS, PREDICTED_SHARE, ROLES, SPECIAL_TOKENS, Shape, token_ids_of
 
 from ctcd.corpus.prediction import Masking, PredictionBatch, mask_tokens, masking_for
+from ctcd.cuda_graphs import Replayed
 from ctcd.distillation.losses import distillation_losses
 from ctcd.distillation.methods import METHODS, Weights
 from ctcd.modeling.architecture import build_model
@@ -123,6 +124,7 @@ class EngineTraining:
         models = [each.model for each in self._models.values() if isinstance(each, Trainee)]
         in_threads = execution.side_by_side and can_share_a_step(self._hardware, models, shape.tokens_per_step)
         self._side_by_side = self._running.enter_context(SideBySide(in_threads))
+        self._replayed = Replayed(self._joint_step) if execution.device == "cuda" else None
 
     def advance(self, steps: int) -> None:
         """Train for some steps."""
@@ -157,14 +159,19 @@ class EngineTraining:
 
     def step(self, batch: PredictionBatch) -> list[Tensor]:
         """Train on a batch; gives the losses of `Terms`, on the device."""
+        if self._replayed is None:
+            return self._joint_step(1.0, 1.0, *batch)
+        return self._replayed(1.0, torch.ones((), device=self._device), *batch)
+
+    def _joint_step(self, soft_factor: float, rate_factor: Tensor | float, *batch: Tensor) -> list[Tensor]:
         result = train_step(
             self._models["teacher"],
             self._models["student"],
-            batch,
-            self._method.weights,
+            PredictionBatch(*batch),
+            self._method.weights.with_soft(soft_factor),
             temperature=1.0,
             label_smoothing=0.0,
-            rate_factor=1.0,
+            rate_factor=rate_factor,
             side_by_side=self._side_by_side,
         )
         return list(result.losses[1:])

@@ -1,6 +1,7 @@
 """What must hold on a CUDA device."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from ctcd.corpus.prediction import mask_tokens, masking_for
 from ctcd.distillation.losses import distillation_losses
 from ctcd.distillation.methods import METHODS
 from ctcd.modeling.architecture import build_model
+from ctcd.parameters import SoftWeightsParameters
+from ctcd.training import joint_step
 from ctcd.training.batches import batch_of, to_device
 from ctcd.training.loop import pretrain
 from ctcd.training.models import Trainee
@@ -75,3 +78,45 @@ def test_a_training_on_the_gpu_follows_the_one_on_the_cpu(shards, tokenizer, pre
         _, history = pretrain(shards, tokenizer, METHODS["ctcd"], copy.deepcopy(settings), where, store)
         losses.append(history.table().query("metric == 'heldout_loss'")["value"].to_numpy())
     assert losses[0] == pytest.approx(losses[1], rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("method", "differences", "is_captured"),
+    [
+        ("ctcd", {}, True),
+        ("self_distillation", {}, True),
+        ("ctcd", {"soft_weights": SoftWeightsParameters(warmup_share=0.5, final_factor=1.0)}, True),
+        ("ctcd", {"soft_weights": SoftWeightsParameters(warmup_share=0.0, final_factor=0.25)}, False),
+    ],
+)
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_captured_steps_train_as_launched_ones_do(
+    method: str,
+    differences: dict[str, Any],
+    is_captured: bool,
+    optimiser: str,
+    shards,
+    tokenizer,
+    pretraining,
+    execution,
+    tmp_path,
+    monkeypatch,
+) -> None:
+    optimiser_settings = pretraining.optimiser.model_copy(update={"name": optimiser, "matrix_learning_rate": 0.02})
+    settings = pretraining.model_copy(
+        update={"steps": 20, "batch_size": 16, "optimiser": optimiser_settings, **differences}
+    )
+    where = execution.model_copy(update={"device": "cuda", "compile": "never", "precision": "float32"})
+    captures = []
+    capture = joint_step.Replayed._capture
+    monkeypatch.setattr(joint_step.Replayed, "_capture", lambda *given: captures.append(1) or capture(*given))
+
+    def heldout_losses(name: str):
+        store = StateStore(tmp_path / name, name)
+        _, history = pretrain(shards, tokenizer, METHODS[method], settings, where, store)
+        return history.table().query("metric == 'heldout_loss'")["value"].to_numpy()
+
+    captured = heldout_losses("captured")
+    assert bool(captures) == is_captured
+    monkeypatch.setattr(joint_step, "Replayed", lambda function: function)
+    assert captured == pytest.approx(heldout_losses("launched"), rel=1e-3)

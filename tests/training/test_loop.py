@@ -42,8 +42,8 @@ def interrupt_after(step: int, monkeypatch: pytest.MonkeyPatch, action) -> None:
     """Do something right after a step, as from outside."""
     one_step = loop._one_step
 
-    def interrupted(training, batch) -> float:
-        rate_factor = one_step(training, batch)
+    def interrupted(training, joint_step, batch) -> float:
+        rate_factor = one_step(training, joint_step, batch)
         if training.step == step:
             action()
         return rate_factor

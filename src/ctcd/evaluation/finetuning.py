@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from ctcd.cuda_graphs import Replayed
 from ctcd.errors import InputError
 from ctcd.evaluation.buckets import BatchShape, DeviceSplit, evaluation_batches, training_batches
-from ctcd.evaluation.cuda_graphs import ReplayedByShape, prepared_for_graphs
 from ctcd.evaluation.models import EvaluatedModel
 from ctcd.evaluation.tasks import Task
 from ctcd.evaluation.tokenization import TokenizedTask
@@ -25,6 +26,8 @@ from ctcd.training.schedule import learning_rate_factor
 MAXIMUM_GRADIENT_NORM = 1.0
 # Rows at once in evaluation: what stays in a core's cache, or what fills a GPU.
 EVALUATION_TOKENS = {"cpu": 2048, "cuda": 65536}
+# Not cuDNN's, which is planned anew for every shape, and fine-tuning has many.
+ATTENTION_ON_GPU = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,9 @@ def finetune(
     configuration = _configuration(model, tokenized, training.dropout)
     hardware = choose_hardware(execution, configuration.hidden_size)
     predicted = tokenized.task.validation_splits if predicted is None else predicted
-    with _seeded(seed, hardware.device), prepared_for_graphs(hardware.device):
+    with _seeded(seed, hardware.device), _attention_for_many_shapes(hardware.device):
         network = _load(model, configuration)
-        hardware.place(network)
+        hardware.place(network, is_padded=True)
         splits = {
             name: DeviceSplit.of(tokenized.splits[name], tokenized.padding_id, hardware.device)
             for name in ("train", *predicted)
@@ -164,7 +167,7 @@ def _train(
         capturable=hardware.device.type == "cuda",
     )
 
-    def learn(examples: Tensor, shape: BatchShape) -> None:
+    def learn(shape: BatchShape, examples: Tensor) -> None:
         inputs, labels = split.inputs(examples, shape)
         with hardware.autocast():
             logits = network(**inputs).logits
@@ -175,7 +178,7 @@ def _train(
         optimiser.step()
         total.add_(loss.detach())
 
-    learn_from = ReplayedByShape(learn) if hardware.device.type == "cuda" else learn
+    learn_from = Replayed(learn) if hardware.device.type == "cuda" else learn
     lengths = tokenized.splits["train"].lengths
     steps = training.epochs * math.ceil(len(lengths) / training.batch_size)
     step = 0
@@ -186,7 +189,7 @@ def _train(
         for batch, examples in zip(batches, split.examples(batches), strict=True):
             done = (step + 0.5) / steps  # the middle of the step stands for all of it
             rate.fill_(training.learning_rate * learning_rate_factor(done, training.warmup_share))
-            learn_from(examples, batch.shape)
+            learn_from(batch.shape, examples)
             step += 1
         if not torch.isfinite(total):
             raise _diverged(tokenized.task, f"epoch {epoch + 1}")
@@ -247,6 +250,10 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(threads)
+
+
+def _attention_for_many_shapes(device: torch.device) -> AbstractContextManager[object]:
+    return sdpa_kernel(ATTENTION_ON_GPU) if device.type == "cuda" else nullcontext()
 
 
 @contextmanager

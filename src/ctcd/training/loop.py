@@ -9,14 +9,14 @@ from itertools import count
 from time import monotonic
 
 import torch
-from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.corpus.prediction import PredictionBatch
 from ctcd.corpus.shards import Shards
-from ctcd.distillation.methods import ROLES, Method, Role, Weights
+from ctcd.distillation.methods import ROLES, Method, Role
 from ctcd.errors import InputError
 from ctcd.modeling.architecture import parameter_count
+from ctcd.modeling.attention import restore_attention
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.parameters import ExecutionParameters, PretrainingParameters
 from ctcd.progress import Progress, log_metrics
@@ -25,11 +25,10 @@ from ctcd.training.batches import prefetched, rows_of_step
 from ctcd.training.checkpoint import resume_training, save_training
 from ctcd.training.evaluation import HeldoutScore, evaluate
 from ctcd.training.history import History
-from ctcd.training.models import NoModel
+from ctcd.training.joint_step import JointStep, joint_step_of
 from ctcd.training.schedule import learning_rate_factor, soft_weight_factor
 from ctcd.training.setup import Training, start_training
 from ctcd.training.state import StateStore
-from ctcd.training.step import Model, StepResult, train_step
 
 HISTORY_ROWS = 100  # points of a training curve
 ROUNDING = 1e-9
@@ -71,7 +70,11 @@ def pretrain(
         raise InputError(
             f"No GPU memory is left to pre-train '{store.label}': lower pretraining.batch_size; the last state is kept."
         ) from error
-    return {role: trainee.model.cpu().eval() for role, trainee in training.trainees.items()}, training.history
+    models: dict[Role, PreTrainedModel] = {}
+    for role, trainee in training.trainees.items():
+        models[role] = trainee.model.cpu().eval()
+        restore_attention(models[role])
+    return models, training.history
 
 
 def _train(training: Training, store: StateStore) -> None:
@@ -84,12 +87,13 @@ def _train(training: Training, store: StateStore) -> None:
             training.history.add(0, 0, role, "parameters", parameter_count(trainee.model))
         _evaluate(training)
     training.started = monotonic()
+    joint_step = joint_step_of(training)
     done = training.done(training.step)
     steps = count(training.step) if done < 1 else ()
     first_step = training.step + 1
     with Progress(training.label, settings.steps, execution.log_seconds) as progress, _stop_requests() as stopping:
         for batch in prefetched(training.batch, steps):
-            rate_factor = _one_step(training, batch)
+            rate_factor = _one_step(training, joint_step, batch)
             if training.hardware.compiles and training.step == first_step:
                 _forget_compilation(training)
             before, done = done, training.done(training.step)
@@ -136,59 +140,18 @@ def _forget_compilation(training: Training) -> None:
     training.started = monotonic()
 
 
-def _one_step(training: Training, batch: PredictionBatch) -> float:
+def _one_step(training: Training, joint_step: JointStep, batch: PredictionBatch) -> float:
     """Train on a batch; returns the share of the peak learning rate that it was done with."""
     settings, step = training.settings, training.step
     torch.manual_seed(seed_from(settings.seed, "dropout", step))
     done = training.done(step + 0.5)  # the middle of the step stands for all of it
     rate_factor = learning_rate_factor(done, settings.warmup_share, settings.optimiser.schedule)
     soft_factor = soft_weight_factor(done, settings.soft_weights)
-    quantities: dict[tuple[str, str], Tensor] = {}
-    for teacher, student, weights in _pairs(training):
-        result = train_step(
-            teacher,
-            student,
-            batch,
-            weights.with_soft(soft_factor),
-            settings.temperature,
-            settings.label_smoothing,
-            rate_factor,
-            training.side_by_side,
-        )
-        quantities |= _quantities(result)
+    training.history.collect(joint_step(batch, soft_factor, rate_factor))
     for average in training.averages.values():
         average.update()
     training.step += 1
-    training.history.collect(quantities)
     return rate_factor
-
-
-def _pairs(training: Training) -> list[tuple[Model, Model, Weights]]:
-    """Who learns beside whom: the two models, or each one beside its own moving average."""
-    trainees, averages, weights = training.trainees, training.averages, training.method.weights
-    if averages:
-        return [
-            (trainees["teacher"], averages["teacher"], Weights(weights.teacher_hard, weights.teacher_soft, 0, 0)),
-            (averages["student"], trainees["student"], Weights(0, 0, weights.student_hard, weights.student_soft)),
-        ]
-    models: dict[Role, Model] = {**trainees}
-    if training.method.frozen is not None:
-        models[training.method.frozen] = training.frozen or NoModel()
-    return [(models["teacher"], models["student"], weights)]
-
-
-def _quantities(result: StepResult) -> dict[tuple[str, str], Tensor]:
-    """A step's figures of the models that were trained, by role and metric."""
-    losses, quantities = result.losses, {}
-    if result.teacher_norm is not None:
-        quantities["teacher", "hard_loss"] = losses.teacher_hard
-        quantities["teacher", "soft_loss"] = losses.teacher_soft
-        quantities["teacher", "gradient_norm"] = result.teacher_norm
-    if result.student_norm is not None:
-        quantities["student", "hard_loss"] = losses.student_hard
-        quantities["student", "soft_loss"] = losses.student_soft
-        quantities["student", "gradient_norm"] = result.student_norm
-    return quantities
 
 
 def _check_finite(training: Training) -> None:

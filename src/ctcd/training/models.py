@@ -27,7 +27,7 @@ class Trainee:
 
     def __post_init__(self) -> None:
         """Put the model where it is trained."""
-        self.hardware.place(self.model.train())
+        self.hardware.place(self.model.train(), is_padded=False)
         if self.hardware.device.type == "cpu" and not self.hardware.compiles:
             _look_up_sparsely(self.model)
         self.logits = PredictedLogits(self.model)
@@ -44,12 +44,12 @@ class Trainee:
         with self.hardware.autocast():
             return self._fast_logits(batch.input_ids, batch.positions)
 
-    def learn(self, is_finite: Tensor, rate_factor: float) -> Tensor:
+    def learn(self, is_finite: Tensor, rate_factor: Tensor | float) -> Tensor:
         """Clip the gradient that has gathered, and make a step against it.
 
         Args:
             is_finite: scalar; where it is not true nothing is updated. No one waits for it.
-            rate_factor: share of the peak learning rate.
+            rate_factor: share of the peak learning rate; a scalar on the device where the step is to be captured.
 
         Returns:
             The gradient's norm before clipping.
@@ -95,7 +95,7 @@ class FrozenModel:
 
     def __post_init__(self) -> None:
         """Put the model where it is used."""
-        self.hardware.place(self.model.eval().requires_grad_(False))
+        self.hardware.place(self.model.eval().requires_grad_(False), is_padded=False)
         self._logits = self.hardware.compiled(PredictedLogits(self.model).__call__)
 
     @torch.no_grad()
@@ -104,7 +104,7 @@ class FrozenModel:
         with self.hardware.autocast():
             return self._logits(batch.input_ids, batch.positions)
 
-    def learn(self, is_finite: Tensor, rate_factor: float) -> None:
+    def learn(self, is_finite: Tensor, rate_factor: Tensor | float) -> None:
         """Learn nothing."""
 
 
@@ -114,7 +114,7 @@ class NoModel:
     def predict(self, batch: PredictionBatch) -> None:
         """Predict nothing."""
 
-    def learn(self, is_finite: Tensor, rate_factor: float) -> None:
+    def learn(self, is_finite: Tensor, rate_factor: Tensor | float) -> None:
         """Learn nothing."""
 
 

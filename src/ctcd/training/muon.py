@@ -39,7 +39,7 @@ class Muon(optim.Optimizer):
         for group in self.param_groups:
             self._update(group["params"], group["lr"], group["weight_decay"])
 
-    def _update(self, matrices: list[nn.Parameter], rate: float, weight_decay: float) -> None:
+    def _update(self, matrices: list[nn.Parameter], rate: Tensor | float, weight_decay: float) -> None:
         gradients = torch.stack([matrix.grad for matrix in matrices])  # type: ignore[misc]
         state: dict[str, Any] = self.state[matrices[0]]
         if not state:

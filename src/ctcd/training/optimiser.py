@@ -1,6 +1,6 @@
 """Optimisers by name."""
 
-from torch import nn, optim
+from torch import Tensor, nn, optim
 
 from ctcd.parameters import OptimiserParameters
 from ctcd.training.muon import Muon
@@ -26,6 +26,7 @@ def build_optimisers(model: nn.Module, settings: OptimiserParameters) -> list[op
             lr=settings.learning_rate,
             betas=(FIRST_BETA, settings.second_beta),
             fused=True,
+            capturable=rest[0].is_cuda,
         )
     ]
     if matrices:
@@ -37,8 +38,8 @@ def build_optimisers(model: nn.Module, settings: OptimiserParameters) -> list[op
     return optimisers
 
 
-def set_learning_rate(optimisers: list[optim.Optimizer], factor: float) -> None:
-    """Set every group to `factor` times its peak rate."""
+def set_learning_rate(optimisers: list[optim.Optimizer], factor: Tensor | float) -> None:
+    """Set every group to `factor` times its peak rate; a tensor may change when the step is replayed."""
     for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["lr"] = group["peak_lr"] * factor

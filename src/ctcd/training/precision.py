@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ctcd.errors import InputError
+from ctcd.modeling.attention import accelerate_attention
 from ctcd.parameters import ExecutionParameters
 
 # Below this width casting costs a CPU more than bfloat16 products save.
@@ -26,9 +27,11 @@ class Hardware:
     dtype: torch.dtype
     compiles: bool = False
 
-    def place(self, model: PreTrainedModel) -> None:
-        """Move a model to the device and give it the attention that is fastest there."""
+    def place(self, model: PreTrainedModel, is_padded: bool) -> None:
+        """Move a model to the device and give it the attention that is fastest there for what it is to read."""
         model.to(self.device)
+        if self.device.type == "cuda" and not is_padded:
+            accelerate_attention(model)
         if self.device.type == "cpu" and self.dtype == torch.bfloat16:
             # PyTorch's fused attention goes back three times slower than plain matrix products in bfloat16 on a CPU.
             model.set_attn_implementation("eager")

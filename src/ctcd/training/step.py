@@ -37,7 +37,7 @@ def train_step(
     weights: Weights,
     temperature: float,
     label_smoothing: float,
-    rate_factor: float,
+    rate_factor: Tensor | float,
     side_by_side: SideBySide,
 ) -> StepResult:
     """Forward both, four losses, backward of the sum, update both.
