@@ -31,7 +31,6 @@ from finetuning_jobs import Work, make_model, prepare, read_data
 
 from ctcd.evaluation.models import find_model
 
-BASELINES = [name for name in CONTENDERS if name != "ctcd"]
 WARM_UP_SHARE = 0.01
 
 logger = logging.getLogger(__name__)
@@ -49,8 +48,8 @@ def main() -> int:
             model = make_model(Path(folder), arguments.layers, arguments.width, data)
         work = prepare(model, data, arguments.epochs, arguments.batch_size, arguments.seeds)
         few = read_data(arguments.data_root, arguments.tasks, WARM_UP_SHARE)
-        _warm_up(prepare(model, few, 1, arguments.batch_size, 1))
-        seconds, scores = _measure(work, arguments.rounds)
+        _warm_up(prepare(model, few, 1, arguments.batch_size, 1), arguments.only)
+        seconds, scores = _measure(work, arguments.rounds, arguments.only)
     report = _report(arguments, seconds, scores)
     arguments.output.write_text(json.dumps(report, indent=2), encoding="utf-8")
     print(_table(report))
@@ -71,19 +70,19 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=32, help="examples")
     parser.add_argument("--seeds", type=int, default=1, help="fine-tunings of each task")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS), help="contenders")
     parser.add_argument("--output", type=Path, default=Path("finetuning_benchmark.json"), help="the JSON file")
     return parser.parse_args()
 
 
-def _warm_up(work: Work) -> None:
-    for name, contender in CONTENDERS.items():
+def _warm_up(work: Work, names: list[str]) -> None:
+    for name in names:
         logger.info("%s: warming up", name)
-        contender(work)
+        CONTENDERS[name](work)
 
 
-def _measure(work: Work, rounds: int) -> tuple[dict[str, list[float]], dict[str, Scores]]:
+def _measure(work: Work, rounds: int, names: list[str]) -> tuple[dict[str, list[float]], dict[str, Scores]]:
     """Seconds by contender and round, and the scores, which are those of every round."""
-    names = list(CONTENDERS)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     scores: dict[str, Scores] = {}
     for number in range(rounds):
@@ -99,8 +98,9 @@ def _report(
     arguments: argparse.Namespace, seconds: dict[str, list[float]], scores: dict[str, Scores]
 ) -> dict[str, Any]:
     ratios = {
-        name: median(theirs / own for theirs, own in zip(seconds[name], seconds["ctcd"], strict=True))
-        for name in BASELINES
+        name: median(theirs / own for theirs, own in zip(values, seconds["ctcd"], strict=True))
+        for name, values in seconds.items()
+        if name != "ctcd" and "ctcd" in seconds
     }
     return {
         "arguments": {name: str(value) for name, value in vars(arguments).items()},
@@ -116,7 +116,7 @@ def _report(
 
 
 def _table(report: dict[str, Any]) -> str:
-    tasks = list(report["scores"]["ctcd"])
+    tasks = list(next(iter(report["scores"].values())))
     lines = [f"{'':28}{'seconds':>9}{'ctcd is':>15}" + "".join(f"{task:>16}" for task in tasks)]
     for name, seconds in report["median_seconds"].items():
         ratio = report["times_faster_than"].get(name)

@@ -9,9 +9,10 @@ pytestmark = pytest.mark.gpu
 CUDA = torch.device("cuda")
 
 
-def test_every_call_is_one_step_on_its_own_inputs() -> None:
+@pytest.mark.parametrize("sets_up_once", [False, True])
+def test_every_call_is_one_step_on_its_own_inputs(sets_up_once: bool) -> None:
     total = torch.zeros((), device=CUDA, dtype=torch.int64)
-    replayed = Replayed(lambda size, inputs, factor: total.add_(inputs.sum() * factor))
+    replayed = Replayed(lambda size, inputs, factor: total.add_(inputs.sum() * factor), sets_up_once)
     for number in range(5):
         for size in (2, 4):
             replayed(size, torch.full((size,), number, device=CUDA), torch.full((), 3, device=CUDA))

@@ -21,9 +21,15 @@ class Replayed(Generic[Result]):
     for the device cannot be captured: it goes on as it is.
     """
 
-    def __init__(self, function: Callable[..., Result]) -> None:
-        """Take a function of a key, which says what kernels it launches, and of tensors."""
-        self._function = function
+    def __init__(self, function: Callable[..., Result], sets_up_once: bool = False) -> None:
+        """Take a function of a key, which says what kernels it launches, and of tensors.
+
+        Args:
+            function: to be captured.
+            sets_up_once: whether the first call with any key sets up what all need, and the others can be captured at
+                once: not where anything is compiled.
+        """
+        self._function, self._sets_up_once = function, sets_up_once
         self._pool = torch.cuda.graph_pool_handle()
         self._stream = torch.cuda.Stream()
         self._captured: dict[Hashable, tuple[torch.cuda.CUDAGraph, list[Tensor], Result]] = {}
@@ -32,7 +38,8 @@ class Replayed(Generic[Result]):
 
     def __call__(self, key: Hashable, *inputs: Tensor) -> Result:
         """Call the function, or do what it did."""
-        if key in self._seen and key not in self._captured and self._can_capture:
+        is_set_up = bool(self._seen) if self._sets_up_once else key in self._seen
+        if is_set_up and key not in self._captured and self._can_capture:
             self._capture(key, inputs)
         self._seen.add(key)
         if key not in self._captured:

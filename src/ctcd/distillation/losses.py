@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ctcd.compilation import can_compile_for_gpu
 from ctcd.distillation.methods import Weights
 
 # Rows are handled in pieces of about this many logits: they stay in a core's cache, and the working memory is constant.
@@ -82,7 +83,7 @@ class _FourLosses(torch.autograd.Function):
         terms = torch.zeros(4, dtype=accumulate, device=labels.device)
         factors = _on_device(weights, terms)
         has_soft = bool(weights.teacher_soft or weights.student_soft)
-        losses_of_rows = _compiled() if labels.is_cuda else _losses_of_rows
+        losses_of_rows = _compiled() if labels.is_cuda and can_compile_for_gpu() else _losses_of_rows
         rows_at_once = max(1, LOGITS_AT_ONCE.get(labels.device.type, 1 << 24) // vocabulary)
         for start in range(0, positions, rows_at_once):
             rows = slice(start, start + rows_at_once)

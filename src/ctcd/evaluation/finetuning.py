@@ -19,11 +19,11 @@ from ctcd.evaluation.buckets import BatchShape, DeviceSplit, evaluation_batches,
 from ctcd.evaluation.models import EvaluatedModel
 from ctcd.evaluation.tasks import Task
 from ctcd.evaluation.tokenization import TokenizedTask
+from ctcd.evaluation.weight_update import WeightUpdate
 from ctcd.parameters import ExecutionParameters, FinetuningParameters
 from ctcd.training.precision import Hardware, choose_hardware
 from ctcd.training.schedule import learning_rate_factor
 
-MAXIMUM_GRADIENT_NORM = 1.0
 # Rows at once in evaluation: what stays in a core's cache, or what fills a GPU.
 EVALUATION_TOKENS = {"cpu": 2048, "cuda": 65536}
 # Not cuDNN's, which is planned anew for every shape, and fine-tuning has many.
@@ -155,30 +155,17 @@ def _train(
     hardware: Hardware,
 ) -> None:
     """All epochs. Losses stay on the device; they are looked at once an epoch."""
-    weights = list(network.parameters())
     rate, total = torch.zeros(2, device=hardware.device).unbind()
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": [weight for weight in weights if weight.ndim >= 2], "weight_decay": training.weight_decay},
-            {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=rate,
-        fused=True,
-        capturable=hardware.device.type == "cuda",
-    )
+    update = WeightUpdate(network, rate, training.weight_decay, hardware.dtype)
 
     def learn(shape: BatchShape, examples: Tensor) -> None:
         inputs, labels = split.inputs(examples, shape)
-        with hardware.autocast():
-            logits = network(**inputs).logits
-        loss = _loss(logits.float(), labels, tokenized.task)
-        optimiser.zero_grad()
+        loss = _loss(network(**inputs).logits.float(), labels, tokenized.task)
         loss.backward()
-        nn.utils.clip_grad_norm_(weights, MAXIMUM_GRADIENT_NORM)
-        optimiser.step()
+        update.step()
         total.add_(loss.detach())
 
-    learn_from = Replayed(learn) if hardware.device.type == "cuda" else learn
+    learn_from = Replayed(learn, sets_up_once=True) if hardware.device.type == "cuda" else learn
     lengths = tokenized.splits["train"].lengths
     steps = training.epochs * math.ceil(len(lengths) / training.batch_size)
     step = 0
@@ -215,7 +202,7 @@ def _predict(
     batches = list(evaluation_batches(lengths, tokenized.maximum_length, budget))
     logits = torch.cat(
         [
-            _logits(model, split, examples, batch.shape, hardware)
+            _logits(model, split, examples, batch.shape)
             for batch, examples in zip(batches, split.examples(batches), strict=True)
         ]
     )
@@ -230,12 +217,9 @@ def _predict(
     return Predictions(classes.numpy(), confidences.numpy())
 
 
-def _logits(
-    model: PreTrainedModel, split: DeviceSplit, examples: Tensor, shape: BatchShape, hardware: Hardware
-) -> Tensor:
+def _logits(model: PreTrainedModel, split: DeviceSplit, examples: Tensor, shape: BatchShape) -> Tensor:
     inputs, _ = split.inputs(examples, shape)
-    with hardware.autocast():
-        return model(**inputs).logits.float()
+    return model(**inputs).logits.float()
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-# PyTorch's attention under a name for which Transformers makes no mask. Some of its versions make one of ones in compiled
-# code, spread from a single number, which PyTorch's fused kernels do not take: plain ones took a quarter of a step.
+# PyTorch's attention under a name for which Transformers makes no mask. In compiled code some of its versions make one,
+# spread from a single number; PyTorch's fused kernels do not take it, and plain ones took a quarter of a step.
 UNMASKED = "unmasked"
 AttentionInterface.register(UNMASKED, sdpa_attention_forward)
 

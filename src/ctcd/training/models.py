@@ -74,6 +74,9 @@ class Trainee:
         self.model.load_state_dict(state["model"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
+            for group in optimiser.param_groups:
+                if "capturable" in group:  # the state may have been saved on another device
+                    group["capturable"] = self.hardware.device.type == "cuda"
 
 
 def _look_up_sparsely(model: PreTrainedModel) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from ctcd.compilation import can_compile_for_gpu
 from ctcd.errors import InputError
 from ctcd.modeling.attention import accelerate_attention
 from ctcd.parameters import ExecutionParameters
@@ -58,7 +59,8 @@ def choose_hardware(execution: ExecutionParameters, width: int) -> Hardware:
         raise InputError("execution.device is 'cuda' but PyTorch finds no GPU: use 'auto' or 'cpu'.")
     device = torch.device("cuda" if has_gpu and execution.device != "cpu" else "cpu")
     # Compilation takes minutes on a CPU and seconds on a GPU, where it is worth more.
-    compiles = execution.compile == "always" or (execution.compile == "auto" and device.type == "cuda")
+    pays = device.type == "cuda" and can_compile_for_gpu()
+    compiles = execution.compile == "always" or (execution.compile == "auto" and pays)
     if execution.precision != "auto":
         return Hardware(device, getattr(torch, execution.precision), compiles)
     if device.type == "cuda":
