@@ -14,20 +14,22 @@ FAMILIES = [("bert", True), ("distilbert", False), ("roberta-prelayernorm", Fals
 
 @pytest.fixture(scope="module")
 def finetune(make_model, execution):
-    def run(architecture, tokenized, settings, seed=0):
+    def run(architecture, tokenized, settings, seed=0, precision="float32"):
         training = TaskSettings.of(tokenized.task, settings, 32)
-        return finetuning.finetune(make_model(architecture), tokenized, training, seed, execution)
+        where = execution.model_copy(update={"precision": precision})
+        return finetuning.finetune(make_model(architecture), tokenized, training, seed, where)
 
     return run
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("architecture", "with_token_types"), FAMILIES)
 def test_every_family_learns_a_separable_task(
-    finetune, make_settings, tokenize, word_task, architecture, with_token_types
+    finetune, make_settings, tokenize, word_task, architecture, with_token_types, precision
 ):
     tokenized = tokenize(word_task, with_token_types)
     settings = make_settings(epochs=10, dropout=0.0)
-    predictions = finetune(architecture, tokenized, settings)["validation"]
+    predictions = finetune(architecture, tokenized, settings, precision=precision)["validation"]
     assert (predictions.values == tokenized.splits["validation"].labels).mean() > 0.8
     assert predictions.confidences.min() >= 0.5
     assert predictions.confidences.max() <= 1.0
