@@ -102,7 +102,8 @@ def _begin(device: str, shape: Shape, threads: int) -> dict[str, Any]:
         "machine": machine,
         "shape": shape.name,
         "matrix_peak": measure_matrix_peak(device, LARGEST_SIDES.get(shape.name, 1 << 20)),
-        "operations_per_token": {},
+        # Before anything is compiled: while they are counted, PyTorch marks functions as never to be compiled.
+        "operations_per_token": {method: _operations(method, shape, device, threads) for method in MEASURED_METHODS},
         "measurements": [],
     }
 
@@ -111,10 +112,6 @@ def _measure(
     setting: Setting, shape: Shape, device: str, threads: int, block_seconds: float, report: dict[str, Any]
 ) -> Measurement:
     name = f"ours: {setting.method}"
-    operations: dict[str, float] = report["operations_per_token"]
-    if setting.method not in operations:
-        host = Host(Assignment(name, shape, device, threads))
-        operations[setting.method] = host.count_operations() / shape.tokens_per_step
     shape = shape.with_batch_size(setting.batch_size)
     compile = COMPILED[setting.compiled]
     contender = next(each for each in all_contenders(shape, device, compile) if each.name == name)
@@ -135,7 +132,14 @@ def _measure(
         gc.collect()
         torch.cuda.empty_cache()
     peak = report["matrix_peak"]["bfloat16" if contender.bfloat16 else "float32"]
-    return Measurement(speed, operations[setting.method] * speed / peak, memory, start_seconds)
+    operations = report["operations_per_token"][setting.method]
+    return Measurement(speed, operations * speed / peak, memory, start_seconds)
+
+
+def _operations(method: str, shape: Shape, device: str, threads: int) -> float:
+    """Floating-point operations that a method needs for a token."""
+    host = Host(Assignment(f"ours: {method}", shape, device, threads))
+    return host.count_operations() / shape.tokens_per_step
 
 
 def _print(report: dict[str, Any], found: dict[Setting, Measurement]) -> None:

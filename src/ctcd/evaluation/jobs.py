@@ -25,9 +25,6 @@ from ctcd.parameters import ExecutionParameters
 
 logger = logging.getLogger(__name__)
 
-# Jobs side by side on a GPU hide each other's launches; room that one of a base-size encoder cannot outgrow.
-MOST_ON_A_GPU = 4
-BYTES_ON_A_GPU = 12 << 30
 MEMORY = "most likely for want of memory"
 # Imported once, in the server that workers are forked from.
 PRELOADED = ("torch", "transformers.modeling_utils", "ctcd.evaluation.finetuning")
@@ -133,12 +130,13 @@ def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Fini
 
 
 def automatic_workers(execution: ExecutionParameters) -> int:
-    """Count the processes that use a machine well: one a core; where a GPU does the work, a few if it has room."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if execution.device == "cpu" or not torch.cuda.is_available():
-        return cores
-    free, _ = torch.cuda.mem_get_info()
-    return max(1, min(MOST_ON_A_GPU, cores, free // BYTES_ON_A_GPU))
+    """Count the processes that use a machine well: one a core; where a GPU does the work, this one.
+
+    A GPU computes for one process at a time, and steps that it replays leave it no gaps for a second one to fill.
+    """
+    if execution.device != "cpu" and torch.cuda.is_available():
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _start_worker() -> None:
