@@ -54,7 +54,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "fused AdamW": {"fused_optimiser": True},
     "huge pages": {"huge_pages": True},
     "ctcd's own step": {"own_step": True},
-    "bf16 autocast": {"bfloat16": True},
+    "bfloat16": {"bfloat16": True},
     "attention as plain products": {"plain_attention": True},
     "torch.compile": {"compiled": True},
 }

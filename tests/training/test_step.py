@@ -11,6 +11,7 @@ from ctcd.distillation.methods import METHODS, Weights
 from ctcd.modeling.architecture import build_model
 from ctcd.parameters import OptimiserParameters
 from ctcd.training.batches import batch_of
+from ctcd.training.master_weights import MasterWeights
 from ctcd.training.models import FrozenModel, MovingAverage, Trainee
 from ctcd.training.precision import Hardware
 from ctcd.training.side_by_side import SideBySide
@@ -117,7 +118,7 @@ def test_a_moving_average_follows_its_model(models) -> None:
     with torch.no_grad():
         for weight in models[0].parameters():
             weight.add_(1.0)
-    average.update()
+    average.update(MasterWeights(models[0], torch.float32))
     for name, weight in average.model.named_parameters():
         torch.testing.assert_close(weight, start[name] + 0.1, rtol=1e-5, atol=1e-6)
 

@@ -81,9 +81,11 @@ class _Narrowing(threading.local):
 def _padded_linear(hidden: Tensor, layer: nn.Linear, multiple: int) -> Tensor:
     """The output layer, its vocabulary rounded up to a multiple for the matrix product and cut again."""
     vocabulary = layer.weight.shape[0]
+    # Where an embedding shares the weights they are float32, whatever the model computes in.
+    weight = layer.weight.to(hidden.dtype)
+    bias: Tensor | None = layer.bias
     missing = -vocabulary % multiple
-    if not missing:
-        return layer(hidden)
-    weight = nn.functional.pad(layer.weight, (0, 0, 0, missing))
-    bias = None if layer.bias is None else nn.functional.pad(layer.bias, (0, missing))
+    if missing:
+        weight = nn.functional.pad(weight, (0, 0, 0, missing))
+        bias = None if bias is None else nn.functional.pad(bias, (0, missing))
     return nn.functional.linear(hidden, weight, bias)[:, :vocabulary]

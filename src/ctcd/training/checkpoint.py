@@ -19,7 +19,7 @@ def save_training(training: Training, store: StateStore) -> None:
         "history": training.history.rows,
         "waiting": training.history.waiting,
         "trainees": {role: trainee.state() for role, trainee in training.trainees.items()},
-        "averages": {role: average.model.state_dict() for role, average in training.averages.items()},
+        "averages": {role: average.weights.state() for role, average in training.averages.items()},
     }
     store.save(state, training.step, training.execution.keep_checkpoints)
 
@@ -45,7 +45,7 @@ def resume_training(training: Training, store: StateStore) -> None:
     for role, trainee in training.trainees.items():
         trainee.restore(state["trainees"][role])
     for role, average in training.averages.items():
-        average.model.load_state_dict(state["averages"][role])
+        average.weights.restore(state["averages"][role])
     logger.info(
         "%s: going on from step %d (%.0f %%)", training.label, training.step, 100 * training.done(training.step)
     )

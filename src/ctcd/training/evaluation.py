@@ -48,8 +48,7 @@ def evaluate(trainee: Trainee, batches: list[PredictionBatch]) -> HeldoutScore:
     loss, correct = torch.zeros((), device=device), torch.zeros((), device=device)
     for batch in batches:
         # Not the compiled function: the last batch is smaller, and every new shape would be compiled anew.
-        with trainee.hardware.autocast():
-            logits = trainee.logits(batch.input_ids, batch.positions)
+        logits = trainee.logits(batch.input_ids, batch.positions)
         loss += functional.cross_entropy(logits.float(), batch.labels, reduction="sum")
         correct += (logits.argmax(1) == batch.labels).sum()
     trainee.model.train()

@@ -72,8 +72,12 @@ def pretrain(
         ) from error
     models: dict[Role, PreTrainedModel] = {}
     for role, trainee in training.trainees.items():
+        trainee.weights.give_back()
         models[role] = trainee.model.cpu().eval()
         restore_attention(models[role])
+    if training.frozen is not None:
+        training.frozen.weights.give_back()
+        restore_attention(training.frozen.model)
     return models, training.history
 
 
@@ -148,8 +152,8 @@ def _one_step(training: Training, joint_step: JointStep, batch: PredictionBatch)
     rate_factor = learning_rate_factor(done, settings.warmup_share, settings.optimiser.schedule)
     soft_factor = soft_weight_factor(done, settings.soft_weights)
     training.history.collect(joint_step(batch, soft_factor, rate_factor))
-    for average in training.averages.values():
-        average.update()
+    for role, average in training.averages.items():
+        average.update(training.trainees[role].weights)
     training.step += 1
     return rate_factor
 

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from ctcd.corpus.prediction import PredictionBatch
 from ctcd.modeling.logits import PredictedLogits
 from ctcd.parameters import OptimiserParameters
+from ctcd.training.master_weights import MasterWeights
 from ctcd.training.optimiser import build_optimisers, set_learning_rate
 from ctcd.training.precision import Hardware
 
@@ -22,6 +23,7 @@ class Trainee:
 
     model: PreTrainedModel
     hardware: Hardware
+    weights: MasterWeights
     optimisers: list[optim.Optimizer]
     maximum_norm: float
 
@@ -36,13 +38,13 @@ class Trainee:
     @classmethod
     def start(cls, model: PreTrainedModel, settings: OptimiserParameters, hardware: Hardware) -> "Trainee":
         """Begin to train a model."""
-        model = model.to(hardware.device)
-        return cls(model, hardware, build_optimisers(model, settings), settings.maximum_gradient_norm)
+        weights = MasterWeights(model.to(hardware.device), hardware.dtype)
+        optimisers = build_optimisers(model, weights.of, settings)
+        return cls(model, hardware, weights, optimisers, settings.maximum_gradient_norm)
 
     def predict(self, batch: PredictionBatch) -> Tensor:
         """Logits at the predicted positions: (positions, vocabulary)."""
-        with self.hardware.autocast():
-            return self._fast_logits(batch.input_ids, batch.positions)
+        return self._fast_logits(batch.input_ids, batch.positions)
 
     def learn(self, is_finite: Tensor, rate_factor: Tensor | float) -> Tensor:
         """Clip the gradient that has gathered, and make a step against it.
@@ -54,8 +56,7 @@ class Trainee:
         Returns:
             The gradient's norm before clipping.
         """
-        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
+        norm = nn.utils.get_total_norm(self.weights.gather_gradients())
         set_learning_rate(self.optimisers, rate_factor)
         for optimiser in self.optimisers:
             # The update divides by the scale on the way: clipping costs no pass over the gradients of its own.
@@ -63,15 +64,16 @@ class Trainee:
             optimiser.found_inf = (~(is_finite & norm.isfinite())).to(norm.dtype)  # type: ignore[attr-defined]
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
+        self.weights.round()
         return norm
 
     def state(self) -> dict[str, Any]:
         """Everything that training changes."""
-        return {"model": self.model.state_dict(), "optimisers": [each.state_dict() for each in self.optimisers]}
+        return {"model": self.weights.state(), "optimisers": [each.state_dict() for each in self.optimisers]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Undo `state`."""
-        self.model.load_state_dict(state["model"])
+        self.weights.restore(state["model"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
             for group in optimiser.param_groups:
@@ -99,13 +101,13 @@ class FrozenModel:
     def __post_init__(self) -> None:
         """Put the model where it is used."""
         self.hardware.place(self.model.eval().requires_grad_(False), is_padded=False)
+        self.weights = MasterWeights(self.model, self.hardware.dtype)
         self._logits = self.hardware.compiled(PredictedLogits(self.model).__call__)
 
     @torch.no_grad()
     def predict(self, batch: PredictionBatch) -> Tensor:
         """Logits at the predicted positions: (positions, vocabulary), without gradient."""
-        with self.hardware.autocast():
-            return self._logits(batch.input_ids, batch.positions)
+        return self._logits(batch.input_ids, batch.positions)
 
     def learn(self, is_finite: Tensor, rate_factor: Tensor | float) -> None:
         """Learn nothing."""
@@ -127,9 +129,10 @@ class MovingAverage(FrozenModel):
     def __init__(self, followed: PreTrainedModel, hardware: Hardware, decay: float) -> None:
         """Start from a copy; call it before the model is wrapped otherwise."""
         super().__init__(copy.deepcopy(followed), hardware)
-        self._followed, self._decay = followed, decay
+        self._decay = decay
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Go a step towards the followed model."""
-        torch._foreach_lerp_(list(self.model.parameters()), list(self._followed.parameters()), 1 - self._decay)
+    def update(self, followed: MasterWeights) -> None:
+        """Go a step towards the weights of the followed model."""
+        torch._foreach_lerp_(self.weights.weights, followed.weights, 1 - self._decay)
+        self.weights.round()

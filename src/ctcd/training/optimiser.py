@@ -1,5 +1,7 @@
 """Optimisers by name."""
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn, optim
 
 from ctcd.parameters import OptimiserParameters
@@ -8,15 +10,22 @@ from ctcd.training.muon import Muon
 FIRST_BETA = 0.9
 
 
-def build_optimisers(model: nn.Module, settings: OptimiserParameters) -> list[optim.Optimizer]:
+def build_optimisers(
+    model: nn.Module, weights: Mapping[nn.Parameter, nn.Parameter], settings: OptimiserParameters
+) -> list[optim.Optimizer]:
     """One AdamW for all weights, or Muon for the matrices inside the layers and AdamW for everything else.
 
     Embeddings and the output layer stay with AdamW: their rows are tokens, not directions of one space. Biases and
     normalisation weights are not decayed.
+
+    Args:
+        model: whose weights they are.
+        weights: what is to be updated in the place of each parameter.
+        settings: which optimiser, and its rates.
     """
-    matrices = layer_matrices(model) if settings.name == "muon" else []
+    matrices = [weights[matrix] for matrix in layer_matrices(model)] if settings.name == "muon" else []
     taken = {id(weight) for weight in matrices}
-    rest = [weight for weight in model.parameters() if id(weight) not in taken]
+    rest = [weight for weight in weights.values() if id(weight) not in taken]
     optimisers: list[optim.Optimizer] = [
         optim.AdamW(
             [

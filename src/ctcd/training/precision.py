@@ -1,7 +1,6 @@
 """Device, number format and compilation, chosen for the machine unless the user chose."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -40,12 +39,6 @@ class Hardware:
     def compiled(self, function: Function) -> Function:
         """The function, compiled for static shapes where that pays."""
         return cast(Function, torch.compile(function, dynamic=False)) if self.compiles else function
-
-    def autocast(self) -> AbstractContextManager[object]:
-        """Mixed precision, or nothing in float32."""
-        if self.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=self.dtype)
 
 
 def choose_hardware(execution: ExecutionParameters, width: int) -> Hardware:

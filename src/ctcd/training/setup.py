@@ -109,6 +109,7 @@ def start_training(
         for role in method.trained
     }
     followed = models if method.learns_from_itself else {}
+    frozen_fingerprint = None if frozen is None else frozen.fingerprint()  # before anything is rounded
     return Training(
         label=label,
         method=method,
@@ -130,7 +131,7 @@ def start_training(
         identity=flatten(
             {
                 "method": asdict(method),
-                "frozen": None if frozen is None else frozen.fingerprint(),
+                "frozen": frozen_fingerprint,
                 "data": shards.metadata["fingerprint"],
                 **settings.model_dump(),
             }
