@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from typing import get_args
 
 import pytest
@@ -103,3 +104,38 @@ def test_dropout_is_found_whatever_a_family_calls_it(architecture: str, tokenize
 def test_dropout_that_an_option_sets_is_found(tokenizer) -> None:
     own = shape(options={"attention_probs_dropout_prob": 0.1})
     assert has_dropout(build_model(own, tokenizer, 16, seed=1, role="teacher"))
+
+
+def test_every_dropout_of_modernbert_is_set(tokenizer) -> None:
+    configuration = build_model(shape("modernbert", dropout=0.1), tokenizer, 16, 1, "teacher").config
+    assert [configuration.attention_dropout, configuration.embedding_dropout, configuration.mlp_dropout] == [0.1] * 3
+
+
+@pytest.mark.parametrize("architecture", ["roberta", "roberta-prelayernorm"])
+def test_a_padding_token_that_comes_late_leaves_room_for_all_positions(architecture: str) -> None:
+    vocabulary = LatePadding()
+    model = build_model(shape(architecture), vocabulary, 16, 1, "teacher")
+    assert model(input_ids=torch.full((1, 16), 7)).logits.shape == (1, 16, len(vocabulary))
+
+
+@dataclass(frozen=True)
+class LatePadding:
+    pad_token_id: int = 5
+    cls_token_id: int = 1
+    sep_token_id: int = 2
+
+    def __len__(self) -> int:
+        return 20
+
+
+@pytest.mark.parametrize(
+    ("architecture", "changes"),
+    [
+        ("bert", {"options": {"hidden_act": "nonsense"}}),
+        ("bert", {"options": {"initializer_range": "wide"}}),
+        ("llama", {"width": 30, "heads": 2}),
+    ],
+)
+def test_what_a_family_refuses_is_said_in_a_sentence(architecture: str, changes: dict, tokenizer) -> None:
+    with pytest.raises(InputError, match=f"No '{architecture}' can be built"):
+        build_model(shape(architecture, **changes), tokenizer, 16, 1, "teacher")

@@ -138,3 +138,9 @@ def test_the_speed_is_that_of_the_fastest_product(monkeypatch: pytest.MonkeyPatc
     times = iter([0.0, 0.3, 1.0, 1.1, 2.0, 2.5])
     monkeypatch.setattr(module, "perf_counter", lambda: next(times))
     assert measure_speed(CPU) == pytest.approx(2 * 1024**3 / 0.1)
+
+
+def test_causal_models_have_logits_everywhere(paper) -> None:
+    causal = {role: getattr(paper, role).model_copy(update={"architecture": "gpt2"}) for role in ("teacher", "student")}
+    memory = estimate_memory(paper.model_copy(update=causal), METHODS["ctcd"], BERT, 128, GPU)
+    assert memory.logits == pytest.approx(2 * 4 * 128 * 128 * 30_522)

@@ -129,6 +129,24 @@ def test_a_request_to_stop_that_comes_between_two_decisions_saves_the_state_all_
     assert store.latest()["step"] == 4
 
 
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, InputError), (signal.SIGINT, KeyboardInterrupt)])
+@pytest.mark.parametrize("function", ["_evaluate", "save_training"])
+def test_a_request_to_stop_that_comes_at_the_very_end_is_answered_when_all_is_saved(
+    function, number, error, shards, tokenizer, pretraining, execution, store, monkeypatch
+) -> None:
+    original = getattr(loop, function)
+
+    def interrupted(training, *others):
+        if training.step == pretraining.steps:
+            os.kill(os.getpid(), number)
+        return original(training, *others)
+
+    monkeypatch.setattr(loop, function, interrupted)
+    with pytest.raises(error):
+        pretrain(shards, tokenizer, CTCD, pretraining, execution, store)
+    assert store.latest()["step"] == pretraining.steps
+
+
 def test_a_crashed_training_goes_on_from_its_last_state(
     shards, tokenizer, pretraining, execution, store, tmp_path, monkeypatch
 ) -> None:

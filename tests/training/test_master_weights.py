@@ -9,6 +9,7 @@ from torch import nn
 from ctcd.corpus.prediction import mask_tokens, masking_for
 from ctcd.distillation.methods import METHODS
 from ctcd.modeling.architecture import build_model
+from ctcd.modeling.attention import accelerate_attention
 from ctcd.modeling.families import FAMILIES
 from ctcd.parameters import ModelParameters, OptimiserParameters
 from ctcd.training.batches import batch_of
@@ -141,3 +142,14 @@ def test_a_training_in_bfloat16_goes_on_to_the_very_same_end(
     for role, model in expected.items():
         for one, other in zip(model.parameters(), resumed[role].parameters(), strict=True):
             assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("architecture", ["bert", "modernbert", "gpt2", "llama"])
+def test_compiled_as_on_a_gpu_it_is_one_graph(architecture: str, tokenizer) -> None:
+    trainee = Trainee.start(model_of(architecture, tokenizer), ADAMW, HALF)
+    accelerate_attention(trainee.model)
+    compiled = torch.compile(trainee.logits.__call__, backend="eager", fullgraph=True, dynamic=False)
+    tokens = torch.randint(5, len(tokenizer), (3, 16), generator=torch.Generator().manual_seed(1))
+    positions = torch.arange(0, 48, 5)
+    for _ in range(2):
+        torch.testing.assert_close(compiled(tokens, positions), trainee.logits(tokens, positions))

@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
 from ctcd.distillation.methods import METHODS
 from ctcd.errors import InputError
+from ctcd.modeling.architecture import build_model
 from ctcd.modeling.families import FAMILIES
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.parameters import ModelParameters, SoftWeightsParameters
@@ -114,6 +115,34 @@ def test_a_ready_model_of_another_vocabulary_is_refused(train, ready, documents)
     )
     with pytest.raises(InputError, match="another vocabulary than the corpus"):
         train("one_way", PretrainedModel(ready.model, train_tokenizer(texts, settings), ""))
+
+
+def test_a_ready_model_with_more_logits_than_tokens_is_refused(train, ready) -> None:
+    ready.model.resize_token_embeddings(len(ready.tokenizer) + 5)
+    with pytest.raises(InputError, match="resize_token_embeddings"):
+        train("one_way", ready)
+
+
+def test_a_ready_roberta_counts_the_positions_that_it_does_not_use(train, tokenizer, shards) -> None:
+    shape = ModelParameters(architecture="roberta", layers=1, width=16, heads=2, feed_forward=32)
+    shorter = build_model(shape, tokenizer, shards.sequence_length - 1, 1, "teacher")
+    with pytest.raises(InputError, match=f"reads {shards.sequence_length - 1} tokens"):
+        train("one_way", PretrainedModel(shorter, tokenizer, ""))
+
+
+def test_a_folder_without_an_output_layer_is_no_ready_model(ready, tmp_path) -> None:
+    ready.model.base_model.save_pretrained(tmp_path)
+    ready.tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="no whole language model"):
+        PretrainedModel.load(tmp_path)
+
+
+def test_a_ready_model_in_half_precision_teaches_in_float32(train, ready, tmp_path) -> None:
+    ready.model.bfloat16().save_pretrained(tmp_path)
+    ready.tokenizer.save_pretrained(tmp_path)
+    loaded = PretrainedModel.load(tmp_path)
+    train("one_way", loaded)
+    assert {weight.dtype for weight in loaded.model.parameters()} == {torch.float32}
 
 
 def test_masked_and_causal_models_do_not_learn_together(train, pretraining) -> None:

@@ -43,6 +43,15 @@ def test_a_damaged_state_is_recognised_and_the_one_before_it_used(store, damage:
     newest.write_bytes(content if damage == "altered" else content[:-10])
     assert store.latest()["step"] == 1
     assert "damaged" in caplog.text
+    assert not newest.exists()
+
+
+def test_a_damaged_state_takes_no_place_of_those_that_are_kept(store) -> None:
+    store.save(state(100), 100, keep=1)
+    next(store.folder.iterdir()).write_bytes(b"half of it")
+    assert store.latest() is None
+    store.save(state(10), 10, keep=1)
+    assert store.latest()["step"] == 10
 
 
 def test_a_full_disk_leaves_the_state_before_and_no_half_one(store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,3 +104,8 @@ def test_a_different_training_is_refused_with_the_first_difference() -> None:
 
 def test_nested_names_are_joined_by_dots() -> None:
     assert flatten({"a": {"b": {"c": 1}}, "d": {}}) == {"a.b.c": 1, "d": {}}
+
+
+def test_another_ready_model_is_said_to_be_one() -> None:
+    with pytest.raises(InputError, match="learns from another ready model .* --only-missing-outputs"):
+        check_identity({"frozen": "ab12", "seed": 1}, {"frozen": "cd34", "seed": 1}, "one_way")

@@ -160,6 +160,7 @@ def _train(
 
     def learn(shape: BatchShape, examples: Tensor) -> None:
         inputs, labels = split.inputs(examples, shape)
+        network.zero_grad()  # a capture that failed half-way left some behind
         loss = _loss(network(**inputs).logits.float(), labels, tokenized.task)
         loss.backward()
         update.step()

@@ -1,6 +1,7 @@
 """Models from scratch, by Hugging Face model type and shape."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -11,14 +12,15 @@ from ctcd.modeling.families import FAMILIES
 from ctcd.parameters import ModelParameters
 from ctcd.randomness import seed_from
 
-# RoBERTa's family numbers positions from padding_id + 1 on.
-_EXTRA_POSITIONS = {"roberta": 2, "roberta-prelayernorm": 2}
+_NUMBERED_AFTER_PADDING = ("roberta", "roberta-prelayernorm")
 # Names of the feed-forward part's width and of the dropout rates, where a family has them.
 _FEED_FORWARD = ("intermediate_size", "hidden_dim", "n_inner")
 _DROPOUTS = (
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",
     "attention_dropout",
+    "embedding_dropout",
+    "mlp_dropout",
     "dropout",
     "resid_pdrop",
     "embd_pdrop",
@@ -42,10 +44,10 @@ def build_model(
     """A randomly initialised language model: the same weights for the same shape, seed and role.
 
     Raises:
-        InputError: if an option is not one of the architecture's configuration.
+        InputError: if the architecture cannot be built in that shape or has no such option.
     """
     configuration = build_configuration(shape, tokenizer, sequence_length)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _refusing(shape.architecture):
         torch.manual_seed(seed_from(seed, role))
         return FAMILIES[shape.architecture].model_class.from_config(configuration)
 
@@ -72,7 +74,7 @@ def build_configuration(shape: ModelParameters, tokenizer: Vocabulary, sequence_
         "hidden_size": shape.width,
         "num_hidden_layers": shape.layers,
         "num_attention_heads": shape.heads,
-        "max_position_embeddings": sequence_length + _EXTRA_POSITIONS.get(shape.architecture, 0),
+        "max_position_embeddings": sequence_length + extra_positions(shape.architecture, tokenizer.pad_token_id),
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.cls_token_id,
         "eos_token_id": tokenizer.sep_token_id,
@@ -83,7 +85,26 @@ def build_configuration(shape: ModelParameters, tokenizer: Vocabulary, sequence_
     settings |= {name: shape.dropout for name in _DROPOUTS if hasattr(defaults, name)}
     if hasattr(defaults, "num_key_value_heads"):
         settings["num_key_value_heads"] = shape.heads
-    return AutoConfig.for_model(shape.architecture, **(settings | options))
+    with _refusing(shape.architecture):
+        return AutoConfig.for_model(shape.architecture, **(settings | options))
+
+
+@contextmanager
+def _refusing(architecture: str) -> Iterator[None]:
+    """Say in a sentence that a family cannot be built as wished: each has rules and errors of its own."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"No '{architecture}' can be built as pretraining.teacher or pretraining.student says ({reason}): correct "
+            "its width, heads or options."
+        ) from error
+
+
+def extra_positions(architecture: str, padding_id: int) -> int:
+    """Positions that a model has beside those of its tokens: RoBERTa's family numbers them from `padding_id` + 1 on."""
+    return max(2, padding_id + 1) if architecture in _NUMBERED_AFTER_PADDING else 0
 
 
 def has_dropout(model: torch.nn.Module) -> bool:

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.errors import InputError
@@ -42,12 +43,20 @@ class PretrainedModel:
         """Open a folder, or a model of the hub by its name.
 
         Raises:
-            InputError: as `model_type_of`.
+            InputError: as `model_type_of`, and if it lacks weights, which would be drawn at random.
         """
         model_type = model_type_of(source)
         card = Path(source) / "README.md"
+        model, loading = FAMILIES[model_type].model_class.from_pretrained(
+            source, dtype=torch.float32, output_loading_info=True
+        )
+        if loading["missing_keys"]:
+            raise InputError(
+                f"'{source}' is no whole language model: it has no weights for {min(loading['missing_keys'])}. Give "
+                "one that was saved with its output layer."
+            )
         return cls(
-            FAMILIES[model_type].model_class.from_pretrained(source),
+            model,
             AutoTokenizer.from_pretrained(source),
             card.read_text(encoding="utf-8") if card.is_file() else "",
         )

@@ -50,7 +50,7 @@ def operations_of(
 
 @lru_cache(maxsize=8)
 def _count(shape: ModelParameters, tokenizer: Vocabulary, sequence_length: int, masking_share: float) -> Operations:
-    share = masking_share if FAMILIES[shape.architecture].objective == "mlm" else 1.0
+    share = predicted_share(shape, masking_share)
     try:
         return count_operations(build_outline(shape, tokenizer, sequence_length), sequence_length, share)
     except RuntimeError:  # some families look at values, which an outline has not
@@ -68,3 +68,8 @@ def _pair_share(settings: PretrainingParameters, method: Method, tokenizer: Voca
     """The operations of training both models by those of the method."""
     operations = operations_of(settings, tokenizer, sequence_length)
     return sum(each.training for each in operations.values()) / spent_operations(method, operations)
+
+
+def predicted_share(shape: ModelParameters, masking_share: float) -> float:
+    """Share of the positions that a model predicts: causal models predict all."""
+    return masking_share if FAMILIES[shape.architecture].objective == "mlm" else 1.0

@@ -10,7 +10,7 @@ import torch
 from ctcd.distillation.methods import Method, Role
 from ctcd.modeling.architecture import build_outline, parameter_count
 from ctcd.parameters import CorpusParameters, ModelParameters, PretrainingParameters
-from ctcd.training.budget import in_steps, operations_of, spent_operations
+from ctcd.training.budget import in_steps, operations_of, predicted_share, spent_operations
 from ctcd.training.optimiser import layer_matrices
 from ctcd.training.precision import Hardware
 
@@ -126,8 +126,8 @@ def estimate_memory(
     in_muon = sum(sizes[role].matrices for role in method.trained) if settings.optimiser.name == "muon" else 0
     element = hardware.dtype.itemsize
     tokens = settings.batch_size * sequence_length
-    logits = settings.masking_share * tokens * len(tokenizer)
-    # Autocast keeps a copy of the weights in the narrower type; logits have a gradient of their own.
+    logits = predicted_share(settings.student, settings.masking_share) * tokens * len(tokenizer)
+    # Layers have a copy of their weights in the narrower type; logits have a gradient of their own.
     return Memory(
         weights=(trained + sources) * (FLOAT32 + (element if element < FLOAT32 else 0)),
         gradients=trained * FLOAT32,

@@ -27,6 +27,8 @@ def joint_step_of(training: Training) -> JointStep:
     def step(soft_factor: float, rate_factor: Tensor | float, *batch: Tensor) -> Quantities:
         settings = training.settings
         quantities: Quantities = {}
+        for trainee in training.trainees.values():
+            trainee.model.zero_grad()  # a capture that failed half-way left some behind
         for teacher, student, weights in _pairs(training):
             result = train_step(
                 teacher,

@@ -61,14 +61,15 @@ def pretrain(
     Raises:
         InputError: for what the user can put right, before the first step where possible.
     """
-    training = start_training(shards, tokenizer, method, settings, execution, store.label, frozen)
-    resume_training(training, store)
     try:
+        training = start_training(shards, tokenizer, method, settings, execution, store.label, frozen)
+        resume_training(training, store)
         with training.side_by_side:
             _train(training, store)
     except torch.OutOfMemoryError as error:
         raise InputError(
-            f"No GPU memory is left to pre-train '{store.label}': lower pretraining.batch_size; the last state is kept."
+            f"No GPU memory is left to pre-train '{store.label}': free some and give the same command again, or lower "
+            "pretraining.batch_size and start afresh with --params execution.resume=never."
         ) from error
     models: dict[Role, PreTrainedModel] = {}
     for role, trainee in training.trainees.items():
@@ -101,10 +102,10 @@ def _train(training: Training, store: StateStore) -> None:
             if training.hardware.compiles and training.step == first_step:
                 _forget_compilation(training)
             before, done = done, training.done(training.step)
-            is_stopping = bool(stopping)  # a request that comes after this line is answered after the next step
+            is_stopping = bool(stopping)  # later requests are answered after the next step, or at the end
             is_saving = is_stopping or monotonic() - saved_at >= execution.checkpoint_seconds
             is_recording = _is_due(before, done, HISTORY_ROWS)
-            # A GPU is not waited for at every step; what is not finite has changed no weight meanwhile.
+            # A GPU is not waited for at every step; gradients that are not finite have changed no weight meanwhile.
             if is_saving or is_recording or training.hardware.device.type == "cpu":
                 _check_finite(training)
             if is_recording:
@@ -122,19 +123,26 @@ def _train(training: Training, store: StateStore) -> None:
             if is_saving:
                 save_training(training, store)
                 saved_at = monotonic()
-            if is_stopping and signal.SIGINT in stopping:
-                raise KeyboardInterrupt
             if is_stopping:
-                raise InputError(
-                    f"Stopped at step {training.step}, {done:.0%} of the training; the state is saved and the same "
-                    "command goes on from there."
-                )
+                raise _stopped(training, stopping)
             if done == 1:
                 break
-    if not training.history.has(training.step, "heldout_loss"):
-        _evaluate(training)  # the minutes passed while the last state was saved
-    if training.step:
-        save_training(training, store)
+        if not training.history.has(training.step, "heldout_loss"):
+            _evaluate(training)  # the minutes passed while the last state was saved
+        if training.step:
+            save_training(training, store)
+        if stopping:
+            raise _stopped(training, stopping)
+
+
+def _stopped(training: Training, requests: list[int]) -> BaseException:
+    """What ends a training that is asked to stop and is saved."""
+    if signal.SIGINT in requests:
+        return KeyboardInterrupt()
+    return InputError(
+        f"Stopped at step {training.step}, {training.done(training.step):.0%} of the training; the state is saved and "
+        "the same command goes on from there."
+    )
 
 
 def _forget_compilation(training: Training) -> None:
@@ -159,7 +167,7 @@ def _one_step(training: Training, joint_step: JointStep, batch: PredictionBatch)
 
 
 def _check_finite(training: Training) -> None:
-    """Stop if something was not finite since the last record; it has changed no weight.
+    """Stop if something was not finite since the last record; no weights were changed by what was not.
 
     Raises:
         InputError: naming the first such step.
@@ -174,7 +182,7 @@ def _check_finite(training: Training) -> None:
     raise InputError(
         f"The loss of '{training.label}' is not finite at step {step + 1} (seed {settings.seed}, training sequences "
         f"{', '.join(map(str, rows[:8]))}{', ...' if len(rows) > 8 else ''}): lower pretraining.optimiser's learning "
-        "rates; the state before it is kept."
+        "rates, and start afresh with --params execution.resume=never."
     )
 
 

@@ -14,7 +14,7 @@ from ctcd.corpus.shards import Sequences, Shards
 from ctcd.corpus.tokenizer import tokenizer_hash
 from ctcd.distillation.methods import Method, Role
 from ctcd.errors import InputError
-from ctcd.modeling.architecture import build_model, has_dropout, parameter_count
+from ctcd.modeling.architecture import build_model, extra_positions, has_dropout, parameter_count
 from ctcd.modeling.families import FAMILIES, Objective
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.parameters import ExecutionParameters, ModelParameters, PretrainingParameters
@@ -178,7 +178,14 @@ def _check_frozen(
             f"The ready model in '{frozen.folder}' has another vocabulary than the corpus: prepare the corpus with its "
             f"tokenizer, --params tokenizer={frozen.folder}."
         )
-    longest = getattr(frozen.model.config, "max_position_embeddings", length)
+    configuration = frozen.model.config
+    if configuration.vocab_size != len(tokenizer):
+        raise InputError(
+            f"The ready model in '{frozen.folder}' predicts {configuration.vocab_size} tokens, its tokenizer has "
+            f"{len(tokenizer)}: give it as many with resize_token_embeddings, and save it."
+        )
+    longest = getattr(configuration, "max_position_embeddings", length)
+    longest -= extra_positions(configuration.model_type, configuration.pad_token_id or 0)
     if longest < length:
         raise InputError(
             f"The ready model in '{frozen.folder}' reads {longest} tokens, the sequences have {length}: lower "

@@ -50,7 +50,8 @@ class StateStore:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             if digest == path.stem.rsplit("-", 1)[1]:
                 return torch.load(path, map_location="cpu", weights_only=True)
-            logger.warning("The training state %s is damaged; using the one before it.", path.name)
+            logger.warning("The training state %s is damaged and removed; using the one before it.", path.name)
+            path.unlink()
         return None
 
     def newest_step(self) -> int | None:
@@ -108,6 +109,12 @@ def check_identity(found: Mapping[str, Any], wanted: Mapping[str, Any], label: s
         InputError: naming the first difference.
     """
     for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name) and name == "frozen" and found.get(name) and wanted.get(name):
+            raise InputError(
+                f"The unfinished training of '{label}' learns from another ready model than this run does (trained "
+                "anew it is another one on a GPU, or within minutes): give --only-missing-outputs to keep finished "
+                "models, or start afresh with --params execution.resume=never."
+            )
         if found.get(name) != wanted.get(name):
             raise InputError(
                 f"The unfinished training of '{label}' has {name} = {found.get(name)!r}, this run has "

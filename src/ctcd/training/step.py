@@ -22,7 +22,10 @@ Model = Trainee | FrozenModel | NoModel
 
 
 class StepResult(NamedTuple):
-    """What a step gives, on its device. Nothing was updated where `is_finite` is false."""
+    """What a step gives, on its device.
+
+    Where the loss is not finite nothing was updated, and no model whose own gradient is not; `is_finite` is about all.
+    """
 
     losses: Losses
     teacher_norm: Tensor | None  # of the gradient, before clipping; None for a model that is not trained
