@@ -32,3 +32,12 @@ def test_only_methods_with_a_ready_model_train_one_role() -> None:
     assert method_of("one_way").trained == ("student",)
     assert method_of("reverse").trained == ("teacher",)
     assert all(method.trained == ("teacher", "student") for method in METHODS.values() if method.frozen is None)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "role"),
+    [("standalone", {"student_hard": 0}, "student"), ("ctcd", {"teacher_hard": 0, "teacher_soft": 0}, "teacher")],
+)
+def test_a_model_with_nothing_to_learn_from_is_refused(name: str, weights: dict, role: str) -> None:
+    with pytest.raises(InputError, match=f"would train the {role} with both weights 0"):
+        method_of(name, weights)

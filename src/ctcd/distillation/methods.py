@@ -90,7 +90,8 @@ def method_of(name: str, weights: Mapping[WeightName, float] | None = None) -> M
     """Look a method up by name, with some of its weights replaced.
 
     Raises:
-        InputError: if there is no such method, or a weight is set for a model that it does not train.
+        InputError: if there is no such method, a weight is set for a model that it does not train, or one that it
+            trains is left with nothing to learn from.
     """
     if name not in METHODS:
         raise InputError(f"There is no method '{name}': choose one of {', '.join(METHODS)}.")
@@ -99,4 +100,11 @@ def method_of(name: str, weights: Mapping[WeightName, float] | None = None) -> M
         if method.frozen is not None and weight.startswith(method.frozen):
             raise InputError(f"The method '{name}' does not train the {method.frozen}: remove its weight '{weight}'.")
     own: Mapping[Any, float] = weights or {}
-    return replace(method, weights=replace(method.weights, **own))
+    changed = replace(method.weights, **own)
+    for role in method.trained:
+        if not any(getattr(changed, f"{role}_{kind}") for kind in ("hard", "soft")):
+            raise InputError(
+                f"The method '{name}' would train the {role} with both weights 0: give {role}_hard or {role}_soft, or "
+                f"choose '{roles_except(role)[0]}_alone'."
+            )
+    return replace(method, weights=changed)

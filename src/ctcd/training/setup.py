@@ -27,8 +27,8 @@ from ctcd.training.precision import Hardware, choose_hardware
 from ctcd.training.side_by_side import SideBySide
 from ctcd.training.state import flatten
 
-# Each half of a batch casts all weights and adds up all gradients for itself. With more weights than this to a token of
-# the batch that costs more than working on both halves at the same time saves, and memory besides.
+# Each half of a batch adds up all gradients for itself, and casts the output layers. With more weights than this to a
+# token of the batch that costs more than working on both halves at the same time saves, and memory besides.
 MOST_WEIGHTS_PER_TOKEN = 40_000
 
 # Makes a batch of token ids (sequences, length), a seed and a step.
