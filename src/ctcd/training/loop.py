@@ -16,7 +16,6 @@ from ctcd.corpus.shards import Shards
 from ctcd.distillation.methods import ROLES, Method, Role
 from ctcd.errors import InputError
 from ctcd.modeling.architecture import parameter_count
-from ctcd.modeling.attention import restore_attention
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.parameters import ExecutionParameters, PretrainingParameters
 from ctcd.progress import Progress, log_metrics
@@ -71,15 +70,9 @@ def pretrain(
             f"No GPU memory is left to pre-train '{store.label}': free some and give the same command again, or lower "
             "pretraining.batch_size and start afresh with --params execution.resume=never."
         ) from error
-    models: dict[Role, PreTrainedModel] = {}
-    for role, trainee in training.trainees.items():
-        trainee.weights.give_back()
-        models[role] = trainee.model.cpu().eval()
-        restore_attention(models[role])
     if training.frozen is not None:
-        training.frozen.weights.give_back()
-        restore_attention(training.frozen.model)
-    return models, training.history
+        training.frozen.give_back()
+    return {role: trainee.finished_model() for role, trainee in training.trainees.items()}, training.history
 
 
 def _train(training: Training, store: StateStore) -> None:

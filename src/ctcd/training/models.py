@@ -10,6 +10,7 @@ from torch import Tensor, nn, optim
 from transformers import PreTrainedModel
 
 from ctcd.corpus.prediction import PredictionBatch
+from ctcd.modeling.attention import restore_attention
 from ctcd.modeling.logits import PredictedLogits
 from ctcd.parameters import OptimiserParameters
 from ctcd.training.master_weights import MasterWeights
@@ -71,6 +72,12 @@ class Trainee:
         """Everything that training changes."""
         return {"model": self.weights.state(), "optimisers": [each.state_dict() for each in self.optimisers]}
 
+    def finished_model(self) -> PreTrainedModel:
+        """The model as others use it: in float32, on the CPU, with the attention that heeds masks."""
+        self.weights.give_back()
+        restore_attention(self.model)
+        return self.model.cpu().eval()
+
     def restore(self, state: Mapping[str, Any]) -> None:
         """Undo `state`."""
         self.weights.restore(state["model"])
@@ -103,6 +110,11 @@ class FrozenModel:
         self.hardware.place(self.model.eval().requires_grad_(False), is_padded=False)
         self.weights = MasterWeights(self.model, self.hardware.dtype)
         self._logits = self.hardware.compiled(PredictedLogits(self.model).__call__)
+
+    def give_back(self) -> None:
+        """Leave the model as it was found."""
+        self.weights.give_back()
+        restore_attention(self.model)
 
     @torch.no_grad()
     def predict(self, batch: PredictionBatch) -> Tensor:
