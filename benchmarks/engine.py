@@ -160,15 +160,15 @@ class EngineTraining:
     def step(self, batch: PredictionBatch) -> list[Tensor]:
         """Train on a batch; gives the losses of `Terms`, on the device."""
         if self._replayed is None:
-            return self._joint_step(1.0, 1.0, *batch)
-        return self._replayed(1.0, torch.ones((), device=self._device), *batch)
+            return self._joint_step(self._method.weights, 1.0, *batch)
+        return self._replayed(self._method.weights, torch.ones((), device=self._device), *batch)
 
-    def _joint_step(self, soft_factor: float, rate_factor: Tensor | float, *batch: Tensor) -> list[Tensor]:
+    def _joint_step(self, weights: Weights, rate_factor: Tensor | float, *batch: Tensor) -> list[Tensor]:
         result = train_step(
             self._models["teacher"],
             self._models["student"],
             PredictionBatch(*batch),
-            self._method.weights.with_soft(soft_factor),
+            weights,
             temperature=1.0,
             label_smoothing=0.0,
             rate_factor=rate_factor,

@@ -1,6 +1,6 @@
 """Attention as a GPU likes it, in packed sequences: no mask, and one product for queries, keys and values."""
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -44,11 +44,11 @@ class _Joined:
 
     def __init__(self, layers: list[nn.Linear]) -> None:
         self.layers = layers
-        self.waiting: dict[str, Tensor] = {}
+        self.waiting: dict[int, Tensor] = {}  # by place among the layers
 
 
 class _FirstOfJoined(nn.Linear):
-    joined: Any
+    joined: _Joined
     place: int
 
     def forward(self, input: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class _FirstOfJoined(nn.Linear):
 
 
 class _OtherOfJoined(nn.Linear):
-    joined: Any
+    joined: _Joined
     place: int
 
     def forward(self, input: Tensor) -> Tensor:
