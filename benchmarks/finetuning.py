@@ -26,10 +26,12 @@ from typing import Any
 
 import torch
 import transformers
-from finetuning_contenders import CONTENDERS, Scores, usable_cores
-from finetuning_jobs import Work, make_model, prepare, read_data
+from finetuning_contenders import CONTENDERS, Scores
+from finetuning_jobs import Work, in_full_size, make_model, prepare, read_data
+from transformers import AutoTokenizer
 
 from ctcd.evaluation.models import find_model
+from ctcd.processor import usable_cores
 
 WARM_UP_SHARE = 0.01
 
@@ -45,8 +47,11 @@ def main() -> int:
         if arguments.model:
             model = find_model(arguments.model)
         else:
-            model = make_model(Path(folder), arguments.layers, arguments.width, data)
+            tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer) if arguments.tokenizer else None
+            model = make_model(Path(folder), arguments.layers, arguments.width, data, tokenizer)
         work = prepare(model, data, arguments.epochs, arguments.batch_size, arguments.seeds)
+        if arguments.full_size:
+            work = in_full_size(work)
         few = read_data(arguments.data_root, arguments.tasks, WARM_UP_SHARE)
         _warm_up(prepare(model, few, 1, arguments.batch_size, 1), arguments.only)
         seconds, scores = _measure(work, arguments.rounds, arguments.only)
@@ -63,9 +68,11 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data-root", type=Path, default=root, required=root is None, help="folder that holds glue/")
     parser.add_argument("--tasks", nargs="+", default=["rte", "mrpc", "cola"])
     parser.add_argument("--share", type=float, default=0.1, help="of the examples of every task (default 0.1; 1: all)")
+    parser.add_argument("--full-size", action="store_true", help="repeat the examples of tasks that are there in part")
     parser.add_argument("--model", help="folder or hub name (default: a BERT with random weights)")
     parser.add_argument("--layers", type=int, default=4, help="of the BERT with random weights")
     parser.add_argument("--width", type=int, default=256, help="of the BERT with random weights")
+    parser.add_argument("--tokenizer", type=Path, help="its tokenizer, a folder (default: trained on the tasks' texts)")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=32, help="examples")
     parser.add_argument("--seeds", type=int, default=1, help="fine-tunings of each task")

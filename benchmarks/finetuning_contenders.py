@@ -1,6 +1,5 @@
 """Who does the job: ctcd, and Hugging Face's `Trainer` in its two usual ways."""
 
-import os
 import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from ctcd.evaluation.jobs import Failed, Job, run_jobs
 from ctcd.evaluation.metrics import score
 from ctcd.evaluation.tokenization import TokenizedSplit, TokenizedTask
+from ctcd.processor import usable_cores
 
 Scores = dict[str, list[float]]  # task -> main value of each seed
 
@@ -136,8 +136,3 @@ def _main_value(task: TokenizedTask, values: Mapping[str, np.ndarray]) -> float:
         for split in task.task.validation_splits
     ]
     return float(np.mean(per_split))
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

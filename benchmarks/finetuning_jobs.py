@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from ctcd.corpus.tokenizer import train_tokenizer
 from ctcd.evaluation.finetuning import TaskSettings, usual_learning_rate
@@ -43,16 +43,27 @@ class Work:
     seeds: int
 
 
+# Examples of the splits of GLUE that a folder may hold in part.
+FULL_SIZES = {
+    ("qqp", "train"): 363_846,
+    ("qqp", "validation"): 40_430,
+    ("mnli", "train"): 392_702,
+    ("qnli", "train"): 104_743,
+}
+
+
 def read_data(root: Path, names: Sequence[str], share: float) -> list[TaskData]:
     """Read GLUE tasks, a share of the training and validation examples of each, drawn by a fixed seed."""
     suite = FolderSuite(root / "glue")
     return [_part(suite.read(GLUE[name]), share) for name in names]
 
 
-def make_model(folder: Path, layers: int, width: int, data: Sequence[TaskData]) -> EvaluatedModel:
-    """Save a BERT with random weights and BERT's dropout, and a WordPiece tokenizer trained on the tasks' texts."""
+def make_model(
+    folder: Path, layers: int, width: int, data: Sequence[TaskData], tokenizer: PreTrainedTokenizerBase | None
+) -> EvaluatedModel:
+    """Save a BERT with random weights and BERT's dropout; its WordPiece tokenizer is trained on the tasks' texts."""
     texts = (text for each in data for column in each.task.text_columns for text in each.frames["train"][column])
-    tokenizer = train_tokenizer(texts, TRAINED_VOCABULARY)
+    tokenizer = tokenizer or train_tokenizer(texts, TRAINED_VOCABULARY)
     shape = ModelParameters(
         architecture="bert", layers=layers, width=width, heads=max(1, width // 64), feed_forward=4 * width, dropout=0.1
     )
@@ -67,6 +78,19 @@ def prepare(model: EvaluatedModel, data: Sequence[TaskData], epochs: int, batch_
     reading = Reading.of(configuration, model.tokenizer(), LENGTH)
     settings = TaskSettings(epochs, batch_size, usual_learning_rate(configuration.hidden_size), 0.1, 0.01, None)
     return Work(model, [tokenize_task(each, reading) for each in data], data, settings, seeds)
+
+
+def in_full_size(work: Work) -> Work:
+    """Repeat the examples of partial tasks until they are as many as the whole of GLUE has."""
+    return replace(work, tasks=[_in_full_size(task) for task in work.tasks])
+
+
+def _in_full_size(tokenized: TokenizedTask) -> TokenizedTask:
+    splits = {
+        name: split.take(np.resize(np.arange(len(split)), FULL_SIZES.get((tokenized.task.name, name), len(split))))
+        for name, split in tokenized.splits.items()
+    }
+    return replace(tokenized, splits=splits)
 
 
 def _part(data: TaskData, share: float) -> TaskData:

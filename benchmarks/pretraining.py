@@ -25,7 +25,6 @@ are not the plain ones, within rounding, the command fails.
 import argparse
 import json
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -38,6 +37,8 @@ from pretraining_table import print_report
 from summary import as_dictionaries, cost_of_codistillation, speed_against_trainer, summarize
 from worker import Assignment, Worker
 from workload import SHAPES
+
+from ctcd.processor import usable_cores
 
 LARGEST_SIDE = {"tiny": 256}  # of the square matrices that measure the peak
 
@@ -96,11 +97,10 @@ def _parse_arguments() -> argparse.Namespace:
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Plan(
         shape=SHAPES[arguments.shape].with_batch_size(arguments.batch_size),
         device=chosen_device(arguments.device),
-        threads=arguments.threads or cores,
+        threads=arguments.threads or usable_cores(),
         rounds=arguments.rounds,
         block_seconds=arguments.block_seconds,
         check_steps=arguments.check_steps,

@@ -14,13 +14,13 @@ again, and exits with 75 where it wants that.
 
 import argparse
 import logging
-import os
 import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))  # engine, machine, worker, workload
 
 from ctcd.errors import InputError
+from ctcd.processor import usable_cores
 
 PIECES = Path("data/gpu/pieces")
 
@@ -51,7 +51,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
         case "check":
             from check import check
 
-            return check(arguments.device, arguments.shape, arguments.compiled, _cores())
+            return check(arguments.device, arguments.shape, arguments.compiled, usable_cores())
         case "throughput":
             from throughput import measure_throughput
 
@@ -63,7 +63,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
                 compiled,
                 arguments.block_seconds,
                 arguments.seconds,
-                _cores(),
+                usable_cores(),
             )
         case "run":
             from limited_run import run_pipeline
@@ -137,10 +137,6 @@ def _parse_arguments() -> argparse.Namespace:
     command.add_argument("--parts", type=Path, nargs="+", required=True, help="folders that `collect` filled")
     command.add_argument("--to", type=Path, required=True, help="folder of the results")
     return parser.parse_args()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ other. `manifest.json` beside them has the SHA-256 of every piece and of every f
 """
 
 import lzma
-import os
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from manifest import MANIFEST, Block, Manifest, PackedFile, Piece, digest_of
 
 from ctcd.errors import InputError
+from ctcd.processor import usable_cores
 
 MIB = 1 << 20
 BLOCKS_PER_PIECE = 8  # at least: an eighth of a piece may stay empty
@@ -108,7 +108,7 @@ def _compressed(blocks: Iterable[tuple[int, int, int]], places: Sequence[Path]) 
             content = lzma.compress(file.read(length), lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=FILTERS)
         return Block(number, length, len(content)), content
 
-    threads = min(MOST_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    threads = min(MOST_THREADS, usable_cores())
     with ThreadPoolExecutor(threads) as pool:
         coming: deque[Future[tuple[Block, bytes]]] = deque()
         for block in blocks:

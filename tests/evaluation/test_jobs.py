@@ -1,13 +1,16 @@
 import multiprocessing
 import re
+import threading
+import time
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ctcd.evaluation import jobs as jobs_module
-from ctcd.evaluation.jobs import Failed, automatic_workers, run_jobs
+from ctcd.evaluation.jobs import Failed, run_jobs
 from ctcd.evaluation.models import EvaluatedModel
 
 
@@ -97,10 +100,69 @@ def test_workers_are_gone_after_the_results(make_job, pair_task):
     assert multiprocessing.active_children() == []
 
 
-@pytest.mark.parametrize("cores", [2, 16])
-def test_automatic_is_one_worker_a_core_and_one_on_a_gpu(execution, monkeypatch, cores):
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
-    assert automatic_workers(execution.model_copy(update={"device": "auto"})) == cores
+@pytest.fixture
+def gpu(monkeypatch):
+    """A GPU as far as scheduling sees one."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert automatic_workers(execution.model_copy(update={"device": "auto"})) == 1
-    assert automatic_workers(execution.model_copy(update={"device": "cpu"})) == cores
+    monkeypatch.setattr("torch.cuda.Stream", object)
+    monkeypatch.setattr("torch.cuda.stream", lambda _: nullcontext())
+
+
+@pytest.fixture
+def jobs_on_gpu(make_job, pair_task):
+    jobs = [make_job(pair_task, seed) for seed in range(6)]
+    return [replace(job, execution=job.execution.model_copy(update={"device": "auto"})) for job in jobs]
+
+
+@pytest.mark.parametrize("cores", [1, 2, 16])
+def test_automatic_is_one_process_a_core(make_job, pair_task, monkeypatch, cores):
+    asked = []
+    monkeypatch.setattr("ctcd.evaluation.jobs.usable_cores", lambda: cores)
+    monkeypatch.setattr(jobs_module, "_on_cores", lambda jobs, workers: asked.append(workers) or iter(()))
+    jobs = [make_job(pair_task, seed) for seed in range(20)]
+    if cores == 1:
+        jobs = jobs[:1]
+    list(run_jobs(jobs, 0))
+    assert asked == ([] if cores == 1 else [cores])
+
+
+def test_on_a_gpu_some_jobs_run_at_once_in_threads(jobs_on_gpu, gpu, monkeypatch):
+    together = threading.Barrier(2)
+
+    def run(job, is_stopped):
+        together.wait(timeout=60)  # in one thread, nobody would ever come to meet the first
+        return {"validation": job.seed}
+
+    monkeypatch.setattr(jobs_module.Job, "run", run)
+    results = list(run_jobs(jobs_on_gpu, 2))
+    assert sorted(job.seed for job, _ in results) == list(range(6))
+    assert all(outcome == {"validation": job.seed} for job, outcome in results)
+
+
+def test_a_job_that_finds_no_memory_beside_others_runs_again_alone(jobs_on_gpu, gpu, monkeypatch, caplog):
+
+    def run(job, is_stopped=None):
+        if job.seed == 3 and is_stopped is not None:
+            return Failed("no memory", wants_memory=True)
+        return {"validation": threading.current_thread() is threading.main_thread()}
+
+    monkeypatch.setattr(jobs_module.Job, "run", run)
+    results = {job.seed: outcome for job, outcome in run_jobs(jobs_on_gpu, 3)}
+    assert results == {seed: {"validation": seed == 3} for seed in range(6)}
+    assert "GPU memory was left for 1 fine-tunings only one after the other" in caplog.text
+
+
+def test_giving_up_half_way_stops_the_threads(jobs_on_gpu, gpu, monkeypatch):
+    first = jobs_on_gpu[0]
+
+    def run(job, is_stopped):
+        while job is not first and not is_stopped():
+            time.sleep(0.001)
+        return {}
+
+    monkeypatch.setattr(jobs_module.Job, "run", run)
+    before = threading.active_count()
+    results = run_jobs(jobs_on_gpu, 2)
+    assert next(results)[0] is first
+    results.close()
+    assert threading.active_count() == before

@@ -25,21 +25,21 @@ class Network(nn.Module):
         return self.output(self.norm(self.layer(self.embedding(tokens)))) * self.scale
 
 
-@pytest.fixture
-def network() -> Network:
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def network(request) -> Network:
     torch.manual_seed(1)
-    return Network()
+    return Network().to(request.param)
 
 
 def loss_of(network: nn.Module, step: int, factor: float) -> torch.Tensor:
-    tokens = torch.randint(11, (4, 6), generator=torch.Generator().manual_seed(step))
+    tokens = torch.randint(11, (4, 6), generator=torch.Generator().manual_seed(step)).to(network.output.weight.device)
     return factor * nn.functional.cross_entropy(network(tokens).flatten(0, 1).float(), tokens.flatten())
 
 
 @pytest.mark.parametrize("factor", [0.1, 100.0])  # not clipped, and clipped
 def test_in_float32_it_is_adamw_with_clipping(network: Network, factor: float) -> None:
     plain = copy.deepcopy(network)
-    rate = torch.zeros(())
+    rate = torch.zeros((), device=network.output.weight.device)
     update = WeightUpdate(network, rate, WEIGHT_DECAY, torch.float32)
     used = [weight for name, weight in plain.named_parameters() if not name.startswith("unused")]
     optimiser = torch.optim.AdamW(
@@ -65,7 +65,9 @@ def test_in_float32_it_is_adamw_with_clipping(network: Network, factor: float) -
 
 
 def test_in_bfloat16_small_updates_are_not_lost(network: Network) -> None:
-    rate = torch.full((), 1e-5)  # next to nothing beside a weight of bfloat16's eight bits
+    rate = torch.full(
+        (), 1e-5, device=network.output.weight.device
+    )  # next to nothing beside a weight of bfloat16's eight bits
     before = network.output.bias.detach().clone()
     update = WeightUpdate(network, rate, 0.0, torch.bfloat16)
     assert {weight.dtype for weight in network.parameters()} == {torch.bfloat16}
@@ -76,19 +78,34 @@ def test_in_bfloat16_small_updates_are_not_lost(network: Network) -> None:
     torch.testing.assert_close(network.output.bias.float(), before - 0.01, rtol=0.01, atol=1e-4)
 
 
+def test_the_model_computes_with_the_weights_rounded_to_nearest(network: Network) -> None:
+    rate = torch.full((), 0.01, device=network.scale.device)
+    exact = copy.deepcopy(network)
+    rounded, full = WeightUpdate(network, rate, 0.0, torch.bfloat16), WeightUpdate(exact, rate, 0.0, torch.float32)
+    for one, other in zip(network.parameters(), exact.parameters(), strict=True):
+        one.grad = torch.linspace(-1, 1, one.numel(), device=one.device).view_as(one).bfloat16()
+        other.grad = one.grad.float()
+    rounded.step()
+    full.step()
+    for one, other in zip(network.parameters(), exact.parameters(), strict=True):
+        torch.testing.assert_close(one, other.bfloat16(), rtol=2**-8, atol=0)
+        assert (one == other.bfloat16()).float().mean() > 0.9  # a last digit may tip over
+
+
 def test_buffers_keep_their_digits(network: Network) -> None:
-    WeightUpdate(network, torch.zeros(()), 0.0, torch.bfloat16)
+    WeightUpdate(network, torch.zeros((), device=network.scale.device), 0.0, torch.bfloat16)
     assert network.scale.dtype == torch.float32
     assert network.scale.item() == 1.0009765625
 
 
 def test_weights_that_are_one_stay_one(network: Network) -> None:
-    network.output.weight = nn.Parameter(torch.randn(11, 3))
-    network.layer = nn.Linear(7, 3)
-    other = nn.Linear(3, 11)
+    device = network.scale.device
+    network.output.weight = nn.Parameter(torch.randn(11, 3, device=device))
+    network.layer = nn.Linear(7, 3, device=device)
+    other = nn.Linear(3, 11, device=device)
     other.weight = network.output.weight
     network.other = other
-    update = WeightUpdate(network, torch.full((), 0.1), 0.0, torch.bfloat16)
+    update = WeightUpdate(network, torch.full((), 0.1, device=device), 0.0, torch.bfloat16)
     loss_of(network, 0, 1.0).backward()
     update.step()
     assert network.other.weight is network.output.weight

@@ -20,6 +20,7 @@ from pathlib import Path
 import ctcd
 from ctcd.corpus.documents import Document
 from ctcd.corpus.prose import RULES_VERSION, read_module, read_prose
+from ctcd.processor import usable_cores
 
 # Distributions that the project's requirements bring and that explain themselves at length; `distribution:package`
 # where the two differ. Plotly is left out: 15,000 modules of repetition.
@@ -85,7 +86,7 @@ def harvest(packages: Sequence[Package], processes: int | None = None) -> list[D
     Returns:
         Documents in the order of packages and modules; `source` is the package's name.
     """
-    processes = processes or min(_MOST_PROCESSES, _count_processors())
+    processes = processes or min(_MOST_PROCESSES, usable_cores())
     modules = [(package.name, path) for package in packages for path in _find_modules(package.folder)]
     logger.info("Harvesting the documentation of %d packages, %s modules", len(packages), f"{len(modules):,}")
     descriptions = ((package.name, list(read_prose(package.description))) for package in packages)
@@ -156,7 +157,3 @@ def _drop_repetitions(texts: Iterable[tuple[str, list[str]]]) -> Iterator[Docume
                 kept.append(paragraph)
         if kept:
             yield Document("\n".join(kept), source)
-
-
-def _count_processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -96,31 +96,31 @@ def training_batches(
     Examples are shuffled, put in the order of their buckets and cut into batches, which are shuffled again.
     """
     random = np.random.default_rng(seed_from(seed, "epoch", epoch))
+    edges = bucket_lengths(maximum_length)
     shuffled = random.permutation(len(lengths))
-    buckets = np.searchsorted(bucket_lengths(maximum_length), lengths)
+    buckets = np.searchsorted(edges, lengths)
     order = shuffled[np.argsort(buckets[shuffled], kind="stable")]
     cuts = np.arange(batch_size, len(order), batch_size)
-    batches = [_batch(examples, lengths, maximum_length) for examples in np.split(order, cuts)]
+    batches = [_batch(examples, lengths, edges) for examples in np.split(order, cuts)]
     return [batches[index] for index in random.permutation(len(batches))]
 
 
 def evaluation_batches(lengths: NDArray[np.int64], maximum_length: int, token_budget: int) -> Iterator[Batch]:
     """All examples once, longest first, in batches of at most `token_budget` tokens (but at least one example)."""
     order = np.argsort(-lengths, kind="stable")
+    edges = bucket_lengths(maximum_length)
     start = 0
     while start < len(order):
-        length = _padded(int(lengths[order[start]]), maximum_length)
-        size = max(1, token_budget // length)
-        yield _batch(order[start : start + size], lengths, maximum_length)
+        size = max(1, token_budget // _padded(lengths[order[start]], edges))
+        yield _batch(order[start : start + size], lengths, edges)
         start += size
 
 
-def _padded(length: int, maximum_length: int) -> int:
-    edges = bucket_lengths(maximum_length)
-    return int(edges[np.searchsorted(edges, length)])
+def _padded(length: np.int64, edges: NDArray[np.int64]) -> int:
+    return int(edges[edges.searchsorted(length)])
 
 
-def _batch(examples: NDArray[np.int64], lengths: NDArray[np.int64], maximum_length: int) -> Batch:
+def _batch(examples: NDArray[np.int64], lengths: NDArray[np.int64], edges: NDArray[np.int64]) -> Batch:
     chosen = lengths[examples]
-    length = _padded(int(chosen.max()), maximum_length)
+    length = _padded(chosen.max(), edges)
     return Batch(examples, BatchShape(len(examples), length, bool((chosen < length).any())))

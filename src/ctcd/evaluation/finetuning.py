@@ -1,21 +1,21 @@
 """Fine-tuning of one encoder on one task with one seed, and its predictions."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from ctcd.cuda_graphs import Replayed
+from ctcd.cuda_graphs import Replayed, Turn
 from ctcd.errors import InputError
 from ctcd.evaluation.buckets import BatchShape, DeviceSplit, evaluation_batches, training_batches
+from ctcd.evaluation.gpu_share import GpuShare
 from ctcd.evaluation.models import EvaluatedModel
 from ctcd.evaluation.tasks import Task
 from ctcd.evaluation.tokenization import TokenizedTask
@@ -26,8 +26,6 @@ from ctcd.training.schedule import learning_rate_factor
 
 # Rows at once in evaluation: what stays in a core's cache, or what fills a GPU.
 EVALUATION_TOKENS = {"cpu": 2048, "cuda": 65536}
-# Not cuDNN's, which is planned anew for every shape, and fine-tuning has many.
-ATTENTION_ON_GPU = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 @dataclass(frozen=True)
@@ -83,10 +81,12 @@ def finetune(
     seed: int,
     execution: ExecutionParameters,
     predicted: Sequence[str] | None = None,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> dict[str, Predictions]:
     """Fine-tune a model and predict with its last epoch's weights.
 
-    On a CPU it uses one thread, so that the result does not depend on how many jobs run beside it.
+    On a CPU it uses one thread, so that the result does not depend on how many jobs run beside it. On a GPU others may
+    run beside it in threads and streams of their own.
 
     Args:
         model: any encoder family.
@@ -95,22 +95,33 @@ def finetune(
         seed: of the new head, the order of examples and the dropout.
         execution: device and precision.
         predicted: splits to predict; the validation splits unless given.
+        is_stopped: whether nobody wants the result any more; asked at every step.
 
     Raises:
         InputError: if the training diverges.
+        StoppedError: if it was stopped.
     """
     configuration = _configuration(model, tokenized, training.dropout)
     hardware = choose_hardware(execution, configuration.hidden_size)
     predicted = tokenized.task.validation_splits if predicted is None else predicted
-    with _seeded(seed, hardware.device), _attention_for_many_shapes(hardware.device):
-        network = _load(model, configuration)
-        hardware.place(network, is_padded=True)
-        splits = {
-            name: DeviceSplit.of(tokenized.splits[name], tokenized.padding_id, hardware.device)
-            for name in ("train", *predicted)
-        }
-        _train(network, tokenized, splits["train"], training, seed, hardware)
-        return {name: _predict(network, tokenized, name, splits[name], hardware) for name in predicted}
+    on_gpu = hardware.device.type == "cuda"
+    turn = GpuShare().turn if on_gpu else nullcontext
+    with nullcontext() if on_gpu else _in_one_thread():
+        with turn():
+            torch.manual_seed(seed)
+            network = _load(model, configuration)
+            hardware.place(network, is_padded=True)
+            splits = {
+                name: DeviceSplit.of(tokenized.splits[name], tokenized.padding_id, hardware.device)
+                for name in ("train", *predicted)
+            }
+        _train(network, tokenized, splits["train"], training, seed, hardware, turn, is_stopped)
+        with turn():
+            return {name: _predict(network, tokenized, name, splits[name], hardware) for name in predicted}
+
+
+class StoppedError(Exception):
+    """Nobody wants the result any more."""
 
 
 def _configuration(model: EvaluatedModel, tokenized: TokenizedTask, dropout: float | None) -> PretrainedConfig:
@@ -153,6 +164,8 @@ def _train(
     training: TaskSettings,
     seed: int,
     hardware: Hardware,
+    turn: Turn,
+    is_stopped: Callable[[], bool],
 ) -> None:
     """All epochs. Losses stay on the device; they are looked at once an epoch."""
     rate, total = torch.zeros(2, device=hardware.device).unbind()
@@ -166,7 +179,7 @@ def _train(
         update.step()
         total.add_(loss.detach())
 
-    learn_from = Replayed(learn, sets_up_once=True) if hardware.device.type == "cuda" else learn
+    learn_from = Replayed(learn, sets_up_once=True, turn=turn) if hardware.device.type == "cuda" else learn
     lengths = tokenized.splits["train"].lengths
     steps = training.epochs * math.ceil(len(lengths) / training.batch_size)
     step = 0
@@ -175,6 +188,8 @@ def _train(
         total.zero_()
         batches = training_batches(lengths, tokenized.maximum_length, training.batch_size, seed, epoch)
         for batch, examples in zip(batches, split.examples(batches), strict=True):
+            if is_stopped():
+                raise StoppedError
             done = (step + 0.5) / steps  # the middle of the step stands for all of it
             rate.fill_(training.learning_rate * learning_rate_factor(done, training.warmup_share))
             learn_from(batch.shape, examples)
@@ -224,21 +239,15 @@ def _logits(model: PreTrainedModel, split: DeviceSplit, examples: Tensor, shape:
 
 
 @contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed PyTorch and, on a CPU, use one thread; both are as before afterwards."""
+def _in_one_thread() -> Iterator[None]:
+    """Compute in one thread; that and PyTorch's random numbers are as before afterwards."""
     threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        if device.type == "cpu":
-            torch.set_num_threads(1)
+    with torch.random.fork_rng(devices=[]):
+        torch.set_num_threads(1)
         try:
             yield
         finally:
             torch.set_num_threads(threads)
-
-
-def _attention_for_many_shapes(device: torch.device) -> AbstractContextManager[object]:
-    return sdpa_kernel(ATTENTION_ON_GPU) if device.type == "cuda" else nullcontext()
 
 
 @contextmanager

@@ -1,15 +1,16 @@
-"""Many independent fine-tunings, in this process or on all cores."""
+"""Many independent fine-tunings, on all cores or several at once on a GPU."""
 
 import logging
 import multiprocessing
 import multiprocessing.connection
 import os
+import queue
 import signal
 import sys
 import threading
 import traceback
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -22,13 +23,15 @@ from ctcd.evaluation.finetuning import Predictions, TaskSettings, finetune
 from ctcd.evaluation.models import EvaluatedModel
 from ctcd.evaluation.tokenization import TokenizedTask
 from ctcd.parameters import ExecutionParameters
+from ctcd.processor import usable_cores
 
 logger = logging.getLogger(__name__)
 
 MEMORY = "most likely for want of memory"
 # Imported once, in the server that workers are forked from.
 PRELOADED = ("torch", "transformers.modeling_utils", "ctcd.evaluation.finetuning")
-
+# More than that fill a GPU no better.
+AT_ONCE_ON_GPU = 4
 
 Finished = dict[str, Predictions]
 
@@ -38,6 +41,7 @@ class Failed:
     """A job that came to nothing, and why, in one sentence."""
 
     reason: str
+    wants_memory: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,16 +64,16 @@ class Job:
         """Name the job in messages."""
         return f"the model in '{self.model.folder}' on task '{self.tokenized.task.name}' with seed {self.seed}"
 
-    def run(self) -> Finished | Failed:
+    def run(self, is_stopped: Callable[[], bool] = lambda: False) -> Finished | Failed:
         """Fine-tune."""
         try:
-            return finetune(self.model, self.tokenized, self.training, self.seed, self.execution, self.predicted)
+            return finetune(
+                self.model, self.tokenized, self.training, self.seed, self.execution, self.predicted, is_stopped
+            )
         except InputError as error:
             return Failed(f"{error} (Fine-tuning {self}.)")
         except torch.OutOfMemoryError:
-            return Failed(
-                f"No GPU memory is left to fine-tune {self}: lower execution.workers or finetuning.batch_size."
-            )
+            return Failed(f"No GPU memory is left to fine-tune {self}: lower finetuning.batch_size.", wants_memory=True)
         except Exception as error:
             where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip().partition("\n")[0]
             return Failed(f"Fine-tuning {self} failed: {type(error).__name__}: {error} ({where})")
@@ -78,19 +82,71 @@ class Job:
 def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Finished | Failed]]:
     """Run independent jobs; each is given back when it is done, with the same result in any number of workers.
 
-    One that fails is given back with the reason; the others go on. Where the machine kills a worker, most likely for
-    want of memory, they go on in half as many; a job that is killed in the only one has failed.
+    One that fails is given back with the reason; the others go on. A job that finds no memory beside the others is run
+    again when they are done. Where the machine kills a process, most likely for want of memory, they go on in half as
+    many; a job that is killed in the only one has failed.
 
     Args:
         jobs: in any order; long ones are started first.
-        workers: processes; 0 for what suits the machine, 1 for this process.
+        workers: processes, or threads where a GPU does the work; 0 for what suits the machine, 1 for this thread.
     """
+    if not jobs:
+        return
     waiting = sorted(jobs, key=lambda job: -job.work)
-    workers = min(len(jobs), workers or automatic_workers(jobs[0].execution)) if jobs else 1
-    if workers <= 1:
+    on_gpu = jobs[0].execution.device != "cpu" and torch.cuda.is_available()
+    workers = min(len(jobs), workers or (AT_ONCE_ON_GPU if on_gpu else usable_cores()))
+    if workers == 1:
         for job in waiting:
             yield job, job.run()
-        return
+    elif on_gpu:
+        yield from _on_gpu(waiting, workers)
+    else:
+        yield from _on_cores(waiting, workers)
+
+
+def _on_gpu(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Finished | Failed]]:
+    """In threads of this process: a GPU gives its time to one process after the other, but to threads at once."""
+    again = []
+    for job, outcome in _in_threads(jobs, workers):
+        if isinstance(outcome, Failed) and outcome.wants_memory:
+            again.append(job)
+        else:
+            yield job, outcome
+    if again:
+        logger.warning("GPU memory was left for %d fine-tunings only one after the other", len(again))
+    for job in again:
+        yield job, job.run()
+
+
+def _in_threads(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Finished | Failed]]:
+    """Run jobs in so many threads, begun in their order."""
+    waiting, done = list(jobs)[::-1], queue.SimpleQueue[tuple[Job, Finished | Failed]]()
+    stopped = threading.Event()
+
+    def work(stream: torch.cuda.Stream) -> None:
+        with torch.cuda.stream(stream):
+            while not stopped.is_set():
+                try:
+                    job = waiting.pop()
+                except IndexError:
+                    return
+                done.put((job, job.run(stopped.is_set)))
+
+    streams = [torch.cuda.Stream() for _ in range(workers)]
+    threads = [threading.Thread(target=work, args=(stream,), daemon=True) for stream in streams]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in jobs:
+            yield done.get()
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join()
+
+
+def _on_cores(waiting: list[Job], workers: int) -> Iterator[tuple[Job, Finished | Failed]]:
+    """In processes, fewer where the machine kills one."""
     while waiting:
         try:
             for job, outcome in _in_processes(waiting[:] if workers > 1 else waiting[:1], workers):
@@ -127,16 +183,6 @@ def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Fini
         raise
     finally:
         executor.shutdown(cancel_futures=True)
-
-
-def automatic_workers(execution: ExecutionParameters) -> int:
-    """Count the processes that use a machine well: one a core; where a GPU does the work, this one.
-
-    A GPU computes for one process at a time, and steps that it replays leave it no gaps for a second one to fill.
-    """
-    if execution.device != "cpu" and torch.cuda.is_available():
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _start_worker() -> None:

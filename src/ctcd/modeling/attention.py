@@ -1,4 +1,4 @@
-"""Attention as a GPU likes it, in packed sequences: no mask, and one product for queries, keys and values."""
+"""Attention as a GPU likes it: one product for queries, keys and values, and no mask where nothing is padded."""
 
 from typing import cast
 
@@ -15,12 +15,13 @@ AttentionInterface.register(UNMASKED, sdpa_attention_forward)
 PROJECTIONS = (("query", "key", "value"), ("q_lin", "k_lin", "v_lin"), ("q_proj", "k_proj", "v_proj"))
 
 
-def accelerate_attention(model: PreTrainedModel) -> None:
-    """Change how a model computes attention, not what, as long as nothing is padded and one thread calls it.
+def accelerate_attention(model: PreTrainedModel, is_padded: bool = False) -> None:
+    """Change how a model computes attention, not what, as long as one thread calls it.
 
-    Layers that look at their neighbours alone keep their masks. Causal models need none: their attention is told.
+    Masks are not heeded unless something is padded. Layers that look at their neighbours alone keep theirs. Causal
+    models need none: their attention is told.
     """
-    if "sliding_attention" not in (getattr(model.config, "layer_types", None) or ()):
+    if not is_padded and "sliding_attention" not in (getattr(model.config, "layer_types", None) or ()):
         model.set_attn_implementation(UNMASKED)
     for module in model.modules():
         for names in PROJECTIONS:

@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ctcd.processor import usable_cores
+
 PACKAGES = [
     "ctcd",
     "kedro",
@@ -92,8 +94,7 @@ def _versions() -> dict[str, str]:
 
 
 def _machine() -> dict[str, Any]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    machine: dict[str, Any] = {"processor": _processor(), "cores": cores}
+    machine: dict[str, Any] = {"processor": _processor(), "cores": usable_cores()}
     if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
         machine["memory_bytes"] = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return machine

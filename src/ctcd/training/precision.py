@@ -30,8 +30,8 @@ class Hardware:
     def place(self, model: PreTrainedModel, is_padded: bool) -> None:
         """Move a model to the device and give it the attention that is fastest there for what it is to read."""
         model.to(self.device)
-        if self.device.type == "cuda" and not is_padded:
-            accelerate_attention(model)
+        if self.device.type == "cuda":
+            accelerate_attention(model, is_padded)
         if self.device.type == "cpu" and self.dtype == torch.bfloat16:
             # PyTorch's fused attention goes back three times slower than plain matrix products in bfloat16 on a CPU.
             model.set_attn_implementation("eager")
