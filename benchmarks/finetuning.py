@@ -27,7 +27,7 @@ from typing import Any
 import torch
 import transformers
 from finetuning_contenders import CONTENDERS, Scores
-from finetuning_jobs import Work, in_full_size, make_model, prepare, read_data
+from finetuning_jobs import Work, make_model, prepare, read_data
 from transformers import AutoTokenizer
 
 from ctcd.evaluation.models import find_model
@@ -49,9 +49,9 @@ def main() -> int:
         else:
             tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer) if arguments.tokenizer else None
             model = make_model(Path(folder), arguments.layers, arguments.width, data, tokenizer)
-        work = prepare(model, data, arguments.epochs, arguments.batch_size, arguments.seeds)
-        if arguments.full_size:
-            work = in_full_size(work)
+        work = prepare(
+            model, data, arguments.epochs, arguments.batch_size, arguments.seeds, in_full_size=arguments.full_size
+        )
         few = read_data(arguments.data_root, arguments.tasks, WARM_UP_SHARE)
         _warm_up(prepare(model, few, 1, arguments.batch_size, 1), arguments.only)
         seconds, scores = _measure(work, arguments.rounds, arguments.only)
@@ -74,7 +74,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=256, help="of the BERT with random weights")
     parser.add_argument("--tokenizer", type=Path, help="its tokenizer, a folder (default: trained on the tasks' texts)")
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--batch-size", type=int, default=32, help="examples")
+    parser.add_argument("--batch-size", type=int, help="examples (default: the usual one of each task)")
     parser.add_argument("--seeds", type=int, default=1, help="fine-tunings of each task")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS), help="contenders")

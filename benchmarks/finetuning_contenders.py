@@ -19,6 +19,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from ctcd.evaluation.finetuning import TaskSettings
 from ctcd.evaluation.jobs import Failed, Job, run_jobs
 from ctcd.evaluation.metrics import score
 from ctcd.evaluation.tokenization import TokenizedSplit, TokenizedTask
@@ -28,11 +29,11 @@ Scores = dict[str, list[float]]  # task -> main value of each seed
 
 
 def ours(work: Work) -> Scores:
-    """As `kedro run --pipeline=evaluation` fine-tunes: all jobs at once on all cores, or one by one on a GPU."""
+    """As `kedro run --pipeline=evaluation` fine-tunes: on all cores, or several jobs at once on a GPU."""
     execution = execution_parameters()
     jobs = [
-        Job(work.model, task, work.settings, seed, execution, task.task.validation_splits)
-        for task in work.tasks
+        Job(work.model, task, settings, seed, execution, task.task.validation_splits)
+        for task, settings in zip(work.tasks, work.settings, strict=True)
         for seed in range(work.seeds)
     ]
     scores: dict[str, dict[int, float]] = {task.task.name: {} for task in work.tasks}
@@ -67,13 +68,15 @@ def _with_trainer(work: Work, grouped: bool) -> Scores:
     threads = torch.get_num_threads()
     torch.set_num_threads(usable_cores())
     try:
-        return {task.task.name: [_one(work, task, seed, grouped) for seed in range(work.seeds)] for task in work.tasks}
+        return {
+            task.task.name: [_one(work, task, settings, seed, grouped) for seed in range(work.seeds)]
+            for task, settings in zip(work.tasks, work.settings, strict=True)
+        }
     finally:
         torch.set_num_threads(threads)
 
 
-def _one(work: Work, task: TokenizedTask, seed: int, grouped: bool) -> float:
-    settings = work.settings
+def _one(work: Work, task: TokenizedTask, settings: TaskSettings, seed: int, grouped: bool) -> float:
     steps = settings.epochs * -(-len(task.splits["train"]) // settings.batch_size)
     tokenizer = work.model.tokenizer()
     with tempfile.TemporaryDirectory() as folder:

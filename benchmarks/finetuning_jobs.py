@@ -8,7 +8,7 @@ import numpy as np
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from ctcd.corpus.tokenizer import train_tokenizer
-from ctcd.evaluation.finetuning import TaskSettings, usual_learning_rate
+from ctcd.evaluation.finetuning import TaskSettings, usual_batch_size, usual_learning_rate
 from ctcd.evaluation.models import EvaluatedModel, find_model
 from ctcd.evaluation.suite import TaskData
 from ctcd.evaluation.task_files import FolderSuite
@@ -31,15 +31,13 @@ class Work:
     Attributes:
         model: what is fine-tuned.
         tasks: already tokenized, which is not timed.
-        data: the same as text.
-        settings: of all tasks.
+        settings: of each task.
         seeds: fine-tunings of each task.
     """
 
     model: EvaluatedModel
     tasks: Sequence[TokenizedTask]
-    data: Sequence[TaskData]
-    settings: TaskSettings
+    settings: Sequence[TaskSettings]
     seeds: int
 
 
@@ -72,17 +70,32 @@ def make_model(
     return find_model(str(folder))
 
 
-def prepare(model: EvaluatedModel, data: Sequence[TaskData], epochs: int, batch_size: int, seeds: int) -> Work:
-    """Tokenize, and choose the settings that all contenders use."""
+def prepare(
+    model: EvaluatedModel,
+    data: Sequence[TaskData],
+    epochs: int,
+    batch_size: int | None,
+    seeds: int,
+    in_full_size: bool = False,
+) -> Work:
+    """Tokenize, and choose the settings that all contenders use.
+
+    Args:
+        model: to be fine-tuned.
+        data: the tasks.
+        epochs: of every task.
+        batch_size: examples; None for the usual one of each task.
+        seeds: fine-tunings of each task.
+        in_full_size: whether to repeat the examples of partial tasks until they are as many as the whole of GLUE has.
+    """
     configuration = AutoConfig.from_pretrained(model.folder)
     reading = Reading.of(configuration, model.tokenizer(), LENGTH)
-    settings = TaskSettings(epochs, batch_size, usual_learning_rate(configuration.hidden_size), 0.1, 0.01, None)
-    return Work(model, [tokenize_task(each, reading) for each in data], data, settings, seeds)
-
-
-def in_full_size(work: Work) -> Work:
-    """Repeat the examples of partial tasks until they are as many as the whole of GLUE has."""
-    return replace(work, tasks=[_in_full_size(task) for task in work.tasks])
+    tasks = [tokenize_task(each, reading) for each in data]
+    if in_full_size:
+        tasks = [_in_full_size(task) for task in tasks]
+    rate = usual_learning_rate(configuration.hidden_size)
+    sizes = [batch_size or usual_batch_size(len(task.splits["train"])) for task in tasks]
+    return Work(model, tasks, [TaskSettings(epochs, size, rate, 0.1, 0.01, None) for size in sizes], seeds)
 
 
 def _in_full_size(tokenized: TokenizedTask) -> TokenizedTask:

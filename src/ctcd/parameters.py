@@ -224,7 +224,7 @@ class FinetuningParameters(Settings):
     extra_tasks: dict[str, ExtraTaskParameters] = {}
     seeds: PositiveInteger
     epochs: PositiveInteger
-    batch_size: PositiveInteger
+    batch_size: PositiveInteger | None
     learning_rate: PositiveNumber | None
     warmup_share: Share
     weight_decay: Annotated[float, Field(ge=0.0)]

@@ -69,7 +69,7 @@ def tokenize(suite, tokenizer) -> Callable[..., TokenizedTask]:
 @pytest.fixture(scope="session")
 def make_job(tokenize, make_model, make_settings, execution) -> Callable[..., Job]:
     def make(task: Task, seed: int = 0, **differences: Any) -> Job:
-        training = TaskSettings.of(task, make_settings(**differences), 32)
+        training = TaskSettings.of(task, make_settings(**differences), 32, 100)
         return Job(make_model("bert"), tokenize(task), training, seed, execution, task.validation_splits)
 
     return make

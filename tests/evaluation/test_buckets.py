@@ -2,16 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from ctcd.evaluation.buckets import DeviceSplit, bucket_lengths, evaluation_batches, training_batches
+from ctcd.evaluation.buckets import MANY_EXAMPLES, DeviceSplit, bucket_lengths, evaluation_batches, training_batches
 from ctcd.evaluation.tokenization import TokenizedSplit
 
 LENGTHS = np.random.default_rng(3).integers(3, 65, 333)
 
 
+@pytest.mark.parametrize("buckets", [16, 32])
 @pytest.mark.parametrize("maximum_length", [8, 30, 64, 100, 128, 512])
-def test_there_are_at_most_sixteen_bucket_lengths_up_to_the_maximum(maximum_length):
-    lengths = bucket_lengths(maximum_length)
-    assert len(lengths) <= 16
+def test_there_are_at_most_so_many_bucket_lengths_up_to_the_maximum(maximum_length, buckets):
+    lengths = bucket_lengths(maximum_length, buckets)
+    assert len(lengths) <= buckets
     assert lengths[-1] == maximum_length
     assert (np.diff(lengths) > 0).all()
     assert (lengths[:-1] % 4 == 0).all()
@@ -26,7 +27,7 @@ def test_an_epoch_has_every_example_once_in_full_batches():
 def test_rows_are_as_long_as_the_smallest_bucket_that_holds_them():
     for batch in training_batches(LENGTHS, 64, 32, seed=0, epoch=0):
         longest = LENGTHS[batch.examples].max()
-        assert batch.shape.length == min(length for length in bucket_lengths(64) if length >= longest)
+        assert batch.shape.length == min(length for length in bucket_lengths(64, 16) if length >= longest)
         assert batch.shape.is_padded == (LENGTHS[batch.examples] < batch.shape.length).any()
 
 
@@ -34,6 +35,14 @@ def test_batches_hold_similar_lengths_so_that_little_is_padded():
     batches = training_batches(LENGTHS, 64, 32, seed=0, epoch=0)
     computed = sum(batch.shape.length * len(batch.examples) for batch in batches)
     assert computed < 1.15 * LENGTHS.sum()
+
+
+def test_many_examples_have_more_lengths_and_so_less_padding():
+    lengths = np.random.default_rng(4).integers(3, 129, MANY_EXAMPLES)
+    many, fewer = training_batches(lengths, 128, 32, 0, 0), training_batches(lengths[1:], 128, 32, 0, 0)
+    assert len({batch.shape.length for batch in many}) == 2 * len({batch.shape.length for batch in fewer}) == 32
+    padded = [sum(batch.shape.examples * batch.shape.length for batch in batches) for batches in (many, fewer)]
+    assert padded[0] < padded[1]
 
 
 def test_the_order_is_a_function_of_seed_and_epoch_alone():

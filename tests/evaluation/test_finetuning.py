@@ -15,7 +15,7 @@ FAMILIES = [("bert", True), ("distilbert", False), ("roberta-prelayernorm", Fals
 @pytest.fixture(scope="module")
 def finetune(make_model, execution):
     def run(architecture, tokenized, settings, seed=0, precision="float32"):
-        training = TaskSettings.of(tokenized.task, settings, 32)
+        training = TaskSettings.of(tokenized.task, settings, 32, 100)
         where = execution.model_copy(update={"precision": precision})
         return finetuning.finetune(make_model(architecture), tokenized, training, seed, where)
 
@@ -91,19 +91,24 @@ def test_a_training_that_diverges_says_what_to_lower(finetune, make_settings, to
 
 def test_a_task_may_have_settings_of_its_own(make_settings, word_task, pair_task):
     settings = make_settings(task_training={"contains_is": TaskTraining(epochs=7, learning_rate=1.0)})
-    own, shared = TaskSettings.of(word_task, settings, 32), TaskSettings.of(pair_task, settings, 32)
+    own, shared = TaskSettings.of(word_task, settings, 32, 100), TaskSettings.of(pair_task, settings, 32, 100)
     assert (own.epochs, own.batch_size, own.learning_rate) == (7, 8, 1.0)
     assert (shared.epochs, shared.batch_size, shared.learning_rate) == (1, 8, settings.learning_rate)
 
 
 @pytest.mark.parametrize(("width", "published"), [(768, 3e-5), (256, 1.5e-4), (128, 4e-4), (64, 1e-3), (32, 1e-3)])
 def test_a_learning_rate_that_is_not_set_is_the_published_one_of_the_width(make_settings, word_task, width, published):
-    training = TaskSettings.of(word_task, make_settings(learning_rate=None), width)
+    training = TaskSettings.of(word_task, make_settings(learning_rate=None), width, 100)
     assert training.learning_rate == usual_learning_rate(width) == pytest.approx(published, rel=0.2)
 
 
+@pytest.mark.parametrize(("examples", "published"), [(104_743, 32), (363_846, 128), (392_702, 128)])
+def test_a_batch_size_that_is_not_set_is_the_published_one_of_the_task(make_settings, word_task, examples, published):
+    assert TaskSettings.of(word_task, make_settings(batch_size=None), 32, examples).batch_size == published
+
+
 def test_random_weights_do_not_depend_on_those_in_the_folder(make_model, make_settings, execution, tokenize, pair_task):
-    training = TaskSettings.of(pair_task, make_settings(learning_rate=1e-12), 32)
+    training = TaskSettings.of(pair_task, make_settings(learning_rate=1e-12), 32, 100)
 
     def run(model):
         return finetuning.finetune(model, tokenize(pair_task), training, 0, execution)["validation"].confidences
@@ -135,7 +140,7 @@ def test_a_ready_classifier_keeps_its_encoder_and_gets_a_new_head(
     half = len(heads) // 2
     assert half
     assert not any(torch.equal(one, other) for one, other in zip(heads[:half], heads[half:], strict=True))
-    training = TaskSettings.of(number_task, make_settings(), 32)
+    training = TaskSettings.of(number_task, make_settings(), 32, 100)
     finetuning.finetune(model, tokenize(number_task, False), training, 0, execution)
 
 

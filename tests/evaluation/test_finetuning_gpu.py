@@ -19,7 +19,7 @@ def test_fine_tuning_with_graphs_gives_what_it_gives_without(
 ) -> None:
     caplog.set_level("INFO")
     tokenized = tokenize(word_task)
-    settings = TaskSettings.of(word_task, make_settings(epochs=3, dropout=0.0), width=32)
+    settings = TaskSettings.of(word_task, make_settings(epochs=3, dropout=0.0), width=32, examples=100)
     where = execution.model_copy(update={"device": "cuda", "precision": "float32"})
 
     def confidences():

@@ -13,7 +13,7 @@ from ctcd.parameters import SearchParameters
 @pytest.fixture
 def job(suite, word_task, tokenizer, make_model, make_settings, execution):
     tokenized = tokenize_task(suite.read(word_task), Reading(tokenizer, 32, True))
-    training = TaskSettings.of(word_task, make_settings(), 32)
+    training = TaskSettings.of(word_task, make_settings(), 32, 100)
     return Job(make_model("bert"), tokenized, training, 0, execution, ("validation",))
 
 

@@ -12,7 +12,9 @@ from torch import Tensor
 from ctcd.evaluation.tokenization import TokenizedSplit
 from ctcd.randomness import seed_from
 
-BUCKETS = 16
+# Lengths that rows may have. More of them leave less padding, but on a GPU each is a graph that is captured first.
+BUCKETS, BUCKETS_OF_MANY_EXAMPLES = 16, 32
+MANY_EXAMPLES = 16384
 
 
 class BatchShape(NamedTuple):
@@ -82,9 +84,9 @@ class DeviceSplit:
         return inputs, self.labels[examples]
 
 
-def bucket_lengths(maximum_length: int) -> NDArray[np.int64]:
-    """List the lengths that rows may have: at most 16, a multiple of 4 apart, the last one the maximum."""
-    step = 4 * max(1, -(-maximum_length // (4 * BUCKETS)))
+def bucket_lengths(maximum_length: int, buckets: int) -> NDArray[np.int64]:
+    """List the lengths that rows may have: at most so many, a multiple of 4 apart, the last one the maximum."""
+    step = 4 * max(1, -(-maximum_length // (4 * buckets)))
     return np.append(np.arange(step, maximum_length, step), maximum_length)
 
 
@@ -96,7 +98,7 @@ def training_batches(
     Examples are shuffled, put in the order of their buckets and cut into batches, which are shuffled again.
     """
     random = np.random.default_rng(seed_from(seed, "epoch", epoch))
-    edges = bucket_lengths(maximum_length)
+    edges = bucket_lengths(maximum_length, BUCKETS if len(lengths) < MANY_EXAMPLES else BUCKETS_OF_MANY_EXAMPLES)
     shuffled = random.permutation(len(lengths))
     buckets = np.searchsorted(edges, lengths)
     order = shuffled[np.argsort(buckets[shuffled], kind="stable")]
@@ -108,7 +110,7 @@ def training_batches(
 def evaluation_batches(lengths: NDArray[np.int64], maximum_length: int, token_budget: int) -> Iterator[Batch]:
     """All examples once, longest first, in batches of at most `token_budget` tokens (but at least one example)."""
     order = np.argsort(-lengths, kind="stable")
-    edges = bucket_lengths(maximum_length)
+    edges = bucket_lengths(maximum_length, BUCKETS_OF_MANY_EXAMPLES)
     start = 0
     while start < len(order):
         size = max(1, token_budget // _padded(lengths[order[start]], edges))

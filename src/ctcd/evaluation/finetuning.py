@@ -24,6 +24,9 @@ from ctcd.parameters import ExecutionParameters, FinetuningParameters
 from ctcd.training.precision import Hardware, choose_hardware
 from ctcd.training.schedule import learning_rate_factor
 
+# Batches of 128 instead of 32 from so many training examples on, which MNLI and QQP have: Lan et al. 2020
+# (ALBERT, table 14).
+LARGE_TASK = 300_000
 # Rows at once in evaluation: what stays in a core's cache, or what fills a GPU.
 EVALUATION_TOKENS = {"cpu": 2048, "cuda": 65536}
 
@@ -56,17 +59,29 @@ class TaskSettings:
     dropout: float | None
 
     @classmethod
-    def of(cls, task: Task, settings: FinetuningParameters, width: int) -> "TaskSettings":
-        """Look a task up in `finetuning.task_training`; a learning rate that is not set follows from the width."""
+    def of(cls, task: Task, settings: FinetuningParameters, width: int, examples: int) -> "TaskSettings":
+        """Look a task up in `finetuning.task_training`; what is not set follows from the model and the data.
+
+        Args:
+            task: any.
+            settings: of all tasks.
+            width: of the model, for the learning rate.
+            examples: to learn from, for the batch size.
+        """
         own = settings.task_training.get(task.name)
         return cls(
             epochs=(own and own.epochs) or settings.epochs,
-            batch_size=(own and own.batch_size) or settings.batch_size,
+            batch_size=(own and own.batch_size) or settings.batch_size or usual_batch_size(examples),
             learning_rate=(own and own.learning_rate) or settings.learning_rate or usual_learning_rate(width),
             warmup_share=settings.warmup_share,
             weight_decay=settings.weight_decay,
             dropout=settings.dropout,
         )
+
+
+def usual_batch_size(examples: int) -> int:
+    """What published encoders are fine-tuned with on a task of so many training examples."""
+    return 128 if examples >= LARGE_TASK else 32
 
 
 def usual_learning_rate(width: int) -> float:

@@ -184,7 +184,7 @@ def _job(
     width: int,
     execution: ExecutionParameters,
 ) -> Job:
-    training = TaskSettings.of(tokenized.task, settings, width)
+    training = TaskSettings.of(tokenized.task, settings, width, len(tokenized.splits["train"]))
     predicted = tuple(name for name in tokenized.splits if name != "train")
     return Job(model, tokenized, training, 0, execution, predicted)
 
