@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ctcd.evaluation.buckets import MANY_EXAMPLES, DeviceSplit, bucket_lengths, evaluation_batches, training_batches
+from ctcd.evaluation.buckets import DeviceSplit, bucket_lengths, buckets_on, evaluation_batches, training_batches
 from ctcd.evaluation.tokenization import TokenizedSplit
 
 LENGTHS = np.random.default_rng(3).integers(3, 65, 333)
@@ -19,35 +19,41 @@ def test_there_are_at_most_so_many_bucket_lengths_up_to_the_maximum(maximum_leng
 
 
 def test_an_epoch_has_every_example_once_in_full_batches():
-    batches = training_batches(LENGTHS, 64, 32, seed=0, epoch=0)
+    batches = training_batches(LENGTHS, 64, 32, seed=0, epoch=0, buckets=16)
     assert sorted(np.concatenate([batch.examples for batch in batches])) == list(range(333))
     assert sorted(len(batch.examples) for batch in batches) == [13] + [32] * 10
 
 
 def test_rows_are_as_long_as_the_smallest_bucket_that_holds_them():
-    for batch in training_batches(LENGTHS, 64, 32, seed=0, epoch=0):
+    for batch in training_batches(LENGTHS, 64, 32, seed=0, epoch=0, buckets=16):
         longest = LENGTHS[batch.examples].max()
         assert batch.shape.length == min(length for length in bucket_lengths(64, 16) if length >= longest)
         assert batch.shape.is_padded == (LENGTHS[batch.examples] < batch.shape.length).any()
 
 
 def test_batches_hold_similar_lengths_so_that_little_is_padded():
-    batches = training_batches(LENGTHS, 64, 32, seed=0, epoch=0)
+    batches = training_batches(LENGTHS, 64, 32, seed=0, epoch=0, buckets=16)
     computed = sum(batch.shape.length * len(batch.examples) for batch in batches)
     assert computed < 1.15 * LENGTHS.sum()
 
 
-def test_many_examples_have_more_lengths_and_so_less_padding():
-    lengths = np.random.default_rng(4).integers(3, 129, MANY_EXAMPLES)
-    many, fewer = training_batches(lengths, 128, 32, 0, 0), training_batches(lengths[1:], 128, 32, 0, 0)
-    assert len({batch.shape.length for batch in many}) == 2 * len({batch.shape.length for batch in fewer}) == 32
-    padded = [sum(batch.shape.examples * batch.shape.length for batch in batches) for batches in (many, fewer)]
-    assert padded[0] < padded[1]
+def test_fewer_buckets_have_the_same_batches_in_longer_rows():
+    many, few = (training_batches(LENGTHS, 64, 32, 0, 0, buckets) for buckets in (16, 4))
+    assert [batch.examples.tolist() for batch in many] == [batch.examples.tolist() for batch in few]
+    assert {batch.shape.length for batch in few} == {16, 32, 48, 64}
+    assert all(one.shape.length <= other.shape.length for one, other in zip(many, few, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("device", "examples", "expected"), [("cpu", 100, 32), ("cuda", 100, 8), ("cuda", 8551, 16), ("cuda", 392_702, 32)]
+)
+def test_a_gpu_has_few_buckets_for_few_examples(device, examples, expected):
+    assert buckets_on(torch.device(device), examples) == expected
 
 
 def test_the_order_is_a_function_of_seed_and_epoch_alone():
     def order(seed, epoch):
-        return [batch.examples.tolist() for batch in training_batches(LENGTHS, 64, 32, seed, epoch)]
+        return [batch.examples.tolist() for batch in training_batches(LENGTHS, 64, 32, seed, epoch, buckets=16)]
 
     first = order(1, 0)
     np.random.default_rng().random()
@@ -80,7 +86,7 @@ def inputs_of(split, batch, padding_id):
 
 def test_a_batch_is_its_rows_with_padding_that_the_mask_hides():
     split = split_of([2, 11, 12, 3], [2, 21, 3], [2, 31, 32, 33, 34, 3], types=[[0, 0, 0, 1], [0, 0, 1], [0] * 6])
-    (batch,) = training_batches(split.lengths, 8, 3, seed=0, epoch=0)
+    (batch,) = training_batches(split.lengths, 8, 3, seed=0, epoch=0, buckets=16)
     inputs, labels = inputs_of(split, batch, padding_id=9)
     order = np.argsort(labels.numpy())
     assert inputs["input_ids"][order].tolist() == [
@@ -98,7 +104,7 @@ def test_a_batch_is_its_rows_with_padding_that_the_mask_hides():
 
 def test_a_batch_without_padding_has_no_mask():
     split = split_of([2, 11, 12, 3], [2, 21, 22, 3])
-    (batch,) = training_batches(split.lengths, 8, 2, seed=0, epoch=0)
+    (batch,) = training_batches(split.lengths, 8, 2, seed=0, epoch=0, buckets=16)
     inputs, _ = inputs_of(split, batch, padding_id=0)
     assert list(inputs) == ["input_ids"]
     assert sorted(inputs["input_ids"].tolist()) == [[2, 11, 12, 3], [2, 21, 22, 3]]

@@ -12,9 +12,9 @@ from torch import Tensor
 from ctcd.evaluation.tokenization import TokenizedSplit
 from ctcd.randomness import seed_from
 
-# Lengths that rows may have. More of them leave less padding, but on a GPU each is a graph that is captured first.
-BUCKETS, BUCKETS_OF_MANY_EXAMPLES = 16, 32
-MANY_EXAMPLES = 16384
+MOST_BUCKETS = 32
+# On a GPU each bucket is a graph, and what its capture takes must be spared again by steps with less padding.
+FEWEST_BUCKETS_ON_GPU, EXAMPLES_PER_BUCKET_ON_GPU = 8, 512
 
 
 class BatchShape(NamedTuple):
@@ -84,24 +84,32 @@ class DeviceSplit:
         return inputs, self.labels[examples]
 
 
-def bucket_lengths(maximum_length: int, buckets: int) -> NDArray[np.int64]:
+def buckets_on(device: torch.device, examples: int) -> int:
+    """How many lengths the rows of so many training examples should have at most."""
+    if device.type == "cpu":
+        return MOST_BUCKETS
+    return min(MOST_BUCKETS, max(FEWEST_BUCKETS_ON_GPU, examples // EXAMPLES_PER_BUCKET_ON_GPU))
+
+
+def bucket_lengths(maximum_length: int, buckets: int = MOST_BUCKETS) -> NDArray[np.int64]:
     """List the lengths that rows may have: at most so many, a multiple of 4 apart, the last one the maximum."""
     step = 4 * max(1, -(-maximum_length // (4 * buckets)))
     return np.append(np.arange(step, maximum_length, step), maximum_length)
 
 
 def training_batches(
-    lengths: NDArray[np.int64], maximum_length: int, batch_size: int, seed: int, epoch: int
+    lengths: NDArray[np.int64], maximum_length: int, batch_size: int, seed: int, epoch: int, buckets: int
 ) -> list[Batch]:
     """One epoch in ceil(examples / batch_size) batches; a function of its arguments alone.
 
-    Examples are shuffled, put in the order of their buckets and cut into batches, which are shuffled again.
+    Examples are shuffled, put in the order of their lengths and cut into batches, which are shuffled again. The number
+    of buckets decides how long rows are, not which examples are together.
     """
     random = np.random.default_rng(seed_from(seed, "epoch", epoch))
-    edges = bucket_lengths(maximum_length, BUCKETS if len(lengths) < MANY_EXAMPLES else BUCKETS_OF_MANY_EXAMPLES)
     shuffled = random.permutation(len(lengths))
-    buckets = np.searchsorted(edges, lengths)
-    order = shuffled[np.argsort(buckets[shuffled], kind="stable")]
+    places = np.searchsorted(bucket_lengths(maximum_length), lengths)
+    order = shuffled[np.argsort(places[shuffled], kind="stable")]
+    edges = bucket_lengths(maximum_length, buckets)
     cuts = np.arange(batch_size, len(order), batch_size)
     batches = [_batch(examples, lengths, edges) for examples in np.split(order, cuts)]
     return [batches[index] for index in random.permutation(len(batches))]
@@ -110,7 +118,7 @@ def training_batches(
 def evaluation_batches(lengths: NDArray[np.int64], maximum_length: int, token_budget: int) -> Iterator[Batch]:
     """All examples once, longest first, in batches of at most `token_budget` tokens (but at least one example)."""
     order = np.argsort(-lengths, kind="stable")
-    edges = bucket_lengths(maximum_length, BUCKETS_OF_MANY_EXAMPLES)
+    edges = bucket_lengths(maximum_length)
     start = 0
     while start < len(order):
         size = max(1, token_budget // _padded(lengths[order[start]], edges))

@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from ctcd.cuda_graphs import Replayed, Turn
 from ctcd.errors import InputError
-from ctcd.evaluation.buckets import BatchShape, DeviceSplit, evaluation_batches, training_batches
+from ctcd.evaluation.buckets import BatchShape, DeviceSplit, buckets_on, evaluation_batches, training_batches
 from ctcd.evaluation.gpu_share import GpuShare
 from ctcd.evaluation.models import EvaluatedModel
 from ctcd.evaluation.tasks import Task
@@ -197,11 +197,12 @@ def _train(
     learn_from = Replayed(learn, sets_up_once=True, turn=turn) if hardware.device.type == "cuda" else learn
     lengths = tokenized.splits["train"].lengths
     steps = training.epochs * math.ceil(len(lengths) / training.batch_size)
+    buckets = buckets_on(hardware.device, len(lengths))
     step = 0
     network.train()
     for epoch in range(training.epochs):
         total.zero_()
-        batches = training_batches(lengths, tokenized.maximum_length, training.batch_size, seed, epoch)
+        batches = training_batches(lengths, tokenized.maximum_length, training.batch_size, seed, epoch, buckets)
         for batch, examples in zip(batches, split.examples(batches), strict=True):
             if is_stopped():
                 raise StoppedError
