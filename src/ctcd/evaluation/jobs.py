@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 MEMORY = "most likely for want of memory"
 # Imported once, in the server that workers are forked from.
 PRELOADED = ("torch", "transformers.modeling_utils", "ctcd.evaluation.finetuning")
-# More than that fill a GPU no better.
-AT_ONCE_ON_GPU = 4
+# More than that fill a GPU no better, and more than PyTorch has streams would have to share one.
+AT_ONCE_ON_GPU, STREAMS = 4, 32
 
 Finished = dict[str, Predictions]
 
@@ -107,7 +107,7 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Finished 
 def _on_gpu(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Finished | Failed]]:
     """In threads of this process: a GPU gives its time to one process after the other, but to threads at once."""
     again = []
-    for job, outcome in _in_threads(jobs, workers):
+    for job, outcome in _in_threads(jobs, min(workers, STREAMS)):
         if isinstance(outcome, Failed) and outcome.wants_memory:
             again.append(job)
         else:
