@@ -9,7 +9,7 @@ examples. Timed is everything from the tokenized examples on, loading the model 
 are medians over the rounds; a ratio compares two contenders in the same round. Scores stand beside, as means over the
 seeds.
 
-ctcd chooses by itself how to compute: processes, bfloat16 from a width of 256 on where the processor has it. The
+ctcd chooses by itself how to compute: processes, bfloat16 from a width of 128 on where the processor has it. The
 `Trainer` runs as it comes: on a CPU in float32 on all cores, on a GPU in bfloat16.
 """
 

@@ -19,6 +19,13 @@ from ctcd.parameters import ModelParameters, TokenizerParameters
 
 LENGTH = 128
 FEWEST = 8
+# Examples of the splits of GLUE that a folder may hold in part.
+FULL_SIZES = {
+    ("qqp", "train"): 363_846,
+    ("qqp", "validation"): 40_430,
+    ("mnli", "train"): 392_702,
+    ("qnli", "train"): 104_743,
+}
 TRAINED_VOCABULARY = TokenizerParameters(
     vocabulary_size=8192, lowercase=True, minimum_frequency=2, training_characters=2_000_000
 )
@@ -41,15 +48,6 @@ class Work:
     seeds: int
 
 
-# Examples of the splits of GLUE that a folder may hold in part.
-FULL_SIZES = {
-    ("qqp", "train"): 363_846,
-    ("qqp", "validation"): 40_430,
-    ("mnli", "train"): 392_702,
-    ("qnli", "train"): 104_743,
-}
-
-
 def read_data(root: Path, names: Sequence[str], share: float) -> list[TaskData]:
     """Read GLUE tasks, a share of the training and validation examples of each, drawn by a fixed seed."""
     suite = FolderSuite(root / "glue")
@@ -59,7 +57,7 @@ def read_data(root: Path, names: Sequence[str], share: float) -> list[TaskData]:
 def make_model(
     folder: Path, layers: int, width: int, data: Sequence[TaskData], tokenizer: PreTrainedTokenizerBase | None
 ) -> EvaluatedModel:
-    """Save a BERT with random weights and BERT's dropout; its WordPiece tokenizer is trained on the tasks' texts."""
+    """Save a BERT with random weights and BERT's dropout; without a tokenizer one is trained on the tasks' texts."""
     texts = (text for each in data for column in each.task.text_columns for text in each.frames["train"][column])
     tokenizer = tokenizer or train_tokenizer(texts, TRAINED_VOCABULARY)
     shape = ModelParameters(

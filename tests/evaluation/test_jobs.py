@@ -114,16 +114,35 @@ def jobs_on_gpu(make_job, pair_task):
     return [replace(job, execution=job.execution.model_copy(update={"device": "auto"})) for job in jobs]
 
 
-@pytest.mark.parametrize("cores", [1, 2, 16])
-def test_automatic_is_one_process_a_core(make_job, pair_task, monkeypatch, cores):
+@pytest.fixture
+def asked(monkeypatch):
+    """Where jobs would have been run, and how many at once."""
     asked = []
-    monkeypatch.setattr("ctcd.evaluation.jobs.usable_cores", lambda: cores)
-    monkeypatch.setattr(jobs_module, "_on_cores", lambda jobs, workers: asked.append(workers) or iter(()))
+    for name in ("_on_cores", "_on_gpu"):
+        monkeypatch.setattr(jobs_module, name, lambda jobs, workers, name=name: asked.append((name, workers)) or ())
+    return asked
+
+
+@pytest.mark.parametrize("cores", [2, 16])
+def test_automatic_is_one_process_a_core(make_job, pair_task, asked, gpu, monkeypatch, cores):
+    monkeypatch.setattr(jobs_module, "usable_cores", lambda: cores)
     jobs = [make_job(pair_task, seed) for seed in range(20)]
-    if cores == 1:
-        jobs = jobs[:1]
-    list(run_jobs(jobs, 0))
-    assert asked == ([] if cores == 1 else [cores])
+    list(run_jobs([replace(job, execution=job.execution.model_copy(update={"device": "cpu"})) for job in jobs], 0))
+    assert asked == [("_on_cores", cores)]
+
+
+def test_on_one_core_nothing_is_started(make_job, pair_task, asked, monkeypatch):
+    monkeypatch.setattr(jobs_module, "usable_cores", lambda: 1)
+    monkeypatch.setattr(jobs_module.Job, "run", lambda job: {"validation": job.seed})
+    jobs = [make_job(pair_task, seed) for seed in range(2)]
+    assert sorted(outcome["validation"] for _, outcome in run_jobs(jobs, 0)) == [0, 1]
+    assert asked == []
+
+
+def test_automatic_is_four_threads_on_a_gpu_but_not_more_than_there_are_jobs(jobs_on_gpu, asked, gpu):
+    for jobs in (jobs_on_gpu, jobs_on_gpu[:3]):
+        list(run_jobs(jobs, 0))
+    assert asked == [("_on_gpu", 4), ("_on_gpu", 3)]
 
 
 def test_on_a_gpu_some_jobs_run_at_once_in_threads(jobs_on_gpu, gpu, monkeypatch):
@@ -140,7 +159,6 @@ def test_on_a_gpu_some_jobs_run_at_once_in_threads(jobs_on_gpu, gpu, monkeypatch
 
 
 def test_a_job_that_finds_no_memory_beside_others_runs_again_alone(jobs_on_gpu, gpu, monkeypatch, caplog):
-
     def run(job, is_stopped=None):
         if job.seed == 3 and is_stopped is not None:
             return Failed("no memory", wants_memory=True)

@@ -32,14 +32,14 @@ def network(request) -> Network:
 
 
 def loss_of(network: nn.Module, step: int, factor: float) -> torch.Tensor:
-    tokens = torch.randint(11, (4, 6), generator=torch.Generator().manual_seed(step)).to(network.output.weight.device)
+    tokens = torch.randint(11, (4, 6), generator=torch.Generator().manual_seed(step)).to(network.scale.device)
     return factor * nn.functional.cross_entropy(network(tokens).flatten(0, 1).float(), tokens.flatten())
 
 
 @pytest.mark.parametrize("factor", [0.1, 100.0])  # not clipped, and clipped
 def test_in_float32_it_is_adamw_with_clipping(network: Network, factor: float) -> None:
     plain = copy.deepcopy(network)
-    rate = torch.zeros((), device=network.output.weight.device)
+    rate = torch.zeros((), device=network.scale.device)
     update = WeightUpdate(network, rate, WEIGHT_DECAY, torch.float32)
     used = [weight for name, weight in plain.named_parameters() if not name.startswith("unused")]
     optimiser = torch.optim.AdamW(
@@ -65,9 +65,8 @@ def test_in_float32_it_is_adamw_with_clipping(network: Network, factor: float) -
 
 
 def test_in_bfloat16_small_updates_are_not_lost(network: Network) -> None:
-    rate = torch.full(
-        (), 1e-5, device=network.output.weight.device
-    )  # next to nothing beside a weight of bfloat16's eight bits
+    # Next to nothing beside a weight of bfloat16's eight bits.
+    rate = torch.full((), 1e-5, device=network.scale.device)
     before = network.output.bias.detach().clone()
     update = WeightUpdate(network, rate, 0.0, torch.bfloat16)
     assert {weight.dtype for weight in network.parameters()} == {torch.bfloat16}

@@ -74,6 +74,18 @@ def test_no_mask_is_heeded_until_attention_is_restored(tokenizer) -> None:
     assert [type(module) for module in model.modules()] == [type(module) for module in plain.modules()]
 
 
+def test_where_something_is_padded_masks_are_heeded(tokenizer) -> None:
+    model, tokens = model_of("bert", tokenizer), tokens_of(tokenizer)
+    mask = torch.ones_like(tokens).index_fill(1, torch.arange(8, LENGTH), 0)
+    plain = copy.deepcopy(model)
+    accelerate_attention(model, is_padded=True)
+    assert [type(module) for module in model.modules()] != [type(module) for module in plain.modules()]
+    with torch.no_grad():
+        logits = [each(tokens, attention_mask=mask).logits for each in (model, plain)]
+        torch.testing.assert_close(*logits)
+        assert not torch.allclose(logits[0], model(tokens).logits)
+
+
 def test_layers_that_look_at_their_neighbours_alone_keep_their_masks(tokenizer) -> None:
     model = model_of("modernbert", tokenizer)
     accelerate_attention(model)

@@ -102,8 +102,8 @@ def training_batches(
 ) -> list[Batch]:
     """One epoch in ceil(examples / batch_size) batches; a function of its arguments alone.
 
-    Examples are shuffled, put in the order of their lengths and cut into batches, which are shuffled again. The number
-    of buckets decides how long rows are, not which examples are together.
+    Examples are shuffled, put in the order of the finest buckets they fit and cut into batches, which are shuffled
+    again. `buckets` decides how long rows are, not which examples are together.
     """
     random = np.random.default_rng(seed_from(seed, "epoch", epoch))
     shuffled = random.permutation(len(lengths))

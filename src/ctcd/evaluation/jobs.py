@@ -38,7 +38,7 @@ Finished = dict[str, Predictions]
 
 @dataclass(frozen=True)
 class Failed:
-    """A job that came to nothing, and why, in one sentence."""
+    """A job that came to nothing, and why, in one sentence; for want of GPU memory it may do better alone."""
 
     reason: str
     wants_memory: bool = False
