@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from engine import MEASURED_METHODS, Compile, EngineTraining, Terms, chosen_execution
 from ladder import PlainTraining, Rung, climb, start_rung
 from peers import start_textbrewer, start_trainer
 from workload import Shape
+
+from engine import MEASURED_METHODS, Compile, EngineTraining, Terms, chosen_execution
 
 
 class Training(Protocol):

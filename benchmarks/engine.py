@@ -13,22 +13,22 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from workload import LAYERS, PREDICTED_SHARE, ROLES, SPECIAL_TOKENS, Shape, token_ids_of
 
-from ctcd.corpus.prediction import Masking, PredictionBatch, mask_tokens, masking_for
-from ctcd.cuda_graphs import Replayed
 from ctcd.distillation.losses import distillation_losses
 from ctcd.distillation.methods import METHODS, Weights
+from ctcd.engine.cuda_graphs import Replayed
+from ctcd.engine.hardware import Hardware, choose_hardware
+from ctcd.engine.side_by_side import SideBySide
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.logits import PredictedLogits
 from ctcd.parameters import ModelParameters, OptimiserParameters
-from ctcd.training.batches import to_device
-from ctcd.training.models import FrozenModel, NoModel, Trainee
-from ctcd.training.precision import Hardware, choose_hardware
-from ctcd.training.setup import can_share_a_step
-from ctcd.training.side_by_side import SideBySide
-from ctcd.training.step import Model, train_step
+from ctcd.pretraining.batches import to_device
+from ctcd.pretraining.masking import Masking, PredictionBatch, mask_tokens, masking_for
+from ctcd.pretraining.models import FrozenModel, NoModel, Trainee
+from ctcd.pretraining.setup import can_share_a_step
+from ctcd.pretraining.step import Model, train_step
 
 LEARNING_RATE = 1e-4
-BETAS = (0.9, 0.98)  # the ones of ctcd.training.optimiser
+BETAS = (0.9, 0.98)  # the ones of ctcd.engine.optimiser
 WEIGHT_DECAY = 0.01
 MAXIMUM_NORM = 1.0
 SEED = 1

@@ -19,11 +19,11 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from ctcd.evaluation.finetuning import TaskSettings
-from ctcd.evaluation.jobs import Failed, Job, run_jobs
-from ctcd.evaluation.metrics import score
-from ctcd.evaluation.tokenization import TokenizedSplit, TokenizedTask
-from ctcd.processor import usable_cores
+from ctcd.engine.processor import usable_cores
+from ctcd.finetuning.encoding import TokenizedSplit, TokenizedTask
+from ctcd.finetuning.finetune import TaskSettings
+from ctcd.finetuning.jobs import Failed, Job, run_jobs
+from ctcd.tasks.metrics import score
 
 Scores = dict[str, list[float]]  # task -> main value of each seed
 

@@ -8,14 +8,14 @@ import numpy as np
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from ctcd.corpus.tokenizer import train_tokenizer
-from ctcd.evaluation.finetuning import TaskSettings, usual_batch_size, usual_learning_rate
-from ctcd.evaluation.models import EvaluatedModel, find_model
-from ctcd.evaluation.suite import TaskData
-from ctcd.evaluation.task_files import FolderSuite
-from ctcd.evaluation.tasks import GLUE
-from ctcd.evaluation.tokenization import Reading, TokenizedTask, tokenize_task
+from ctcd.finetuning.encoding import Reading, TokenizedTask, tokenize_task
+from ctcd.finetuning.finetune import TaskSettings, usual_batch_size, usual_learning_rate
 from ctcd.modeling.architecture import build_model
+from ctcd.modeling.model_folder import ModelFolder, find_model
 from ctcd.parameters import ModelParameters, TokenizerParameters
+from ctcd.tasks.files import FolderSuite
+from ctcd.tasks.suite import TaskData
+from ctcd.tasks.tasks import GLUE
 
 LENGTH = 128
 FEWEST = 8
@@ -42,7 +42,7 @@ class Work:
         seeds: fine-tunings of each task.
     """
 
-    model: EvaluatedModel
+    model: ModelFolder
     tasks: Sequence[TokenizedTask]
     settings: Sequence[TaskSettings]
     seeds: int
@@ -56,7 +56,7 @@ def read_data(root: Path, names: Sequence[str], share: float) -> list[TaskData]:
 
 def make_model(
     folder: Path, layers: int, width: int, data: Sequence[TaskData], tokenizer: PreTrainedTokenizerBase | None
-) -> EvaluatedModel:
+) -> ModelFolder:
     """Save a BERT with random weights and BERT's dropout; without a tokenizer one is trained on the tasks' texts."""
     texts = (text for each in data for column in each.task.text_columns for text in each.frames["train"][column])
     tokenizer = tokenizer or train_tokenizer(texts, TRAINED_VOCABULARY)
@@ -69,7 +69,7 @@ def make_model(
 
 
 def prepare(
-    model: EvaluatedModel,
+    model: ModelFolder,
     data: Sequence[TaskData],
     epochs: int,
     batch_size: int | None,

@@ -5,6 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor, nn, optim
+from torch.nn import functional
+from transformers import BertConfig, BertForMaskedLM
+from workload import LAYERS, ROLES, Shape
+
 from engine import (
     BETAS,
     LEARNING_RATE,
@@ -19,10 +24,6 @@ from engine import (
     make_model,
     masked_batch,
 )
-from torch import Tensor, nn, optim
-from torch.nn import functional
-from transformers import BertConfig, BertForMaskedLM
-from workload import LAYERS, ROLES, Shape
 
 NOT_PREDICTED = -100
 

@@ -5,11 +5,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from contenders import Contender
-from engine import Terms
 from ladder import PLAIN
 from machine import MEGABYTE, available_memory
 from worker import Assignment, ContenderError, Worker
 from workload import Shape
+
+from engine import Terms
 
 WARM_UP_STEPS = 2
 ROOM = 1.5  # baseline peaks of free memory, without which no further process is started

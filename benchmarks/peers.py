@@ -11,10 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import torch
-from engine import LEARNING_RATE, MAXIMUM_NORM, WEIGHT_DECAY, joint_weights, make_tokenizer, masked_batch
 from ladder import NOT_PREDICTED, Rung, plain_model
 from torch import Tensor
 from workload import DISTINCT_STEPS, PREDICTED_SHARE, Shape, all_token_ids
+
+from engine import LEARNING_RATE, MAXIMUM_NORM, WEIGHT_DECAY, joint_weights, make_tokenizer, masked_batch
 
 ENDLESS = 1_000_000_000
 

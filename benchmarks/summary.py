@@ -6,10 +6,11 @@ from statistics import median
 from typing import Any
 
 from contenders import Contender
-from engine import Terms
 from ladder import PLAIN
 from measurement import Result
 from workload import Shape
+
+from engine import Terms
 
 TOLERANCES = {"float32": 5e-5, "bfloat16": 2e-2}
 

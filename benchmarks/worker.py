@@ -13,11 +13,12 @@ from typing import Any, Self
 
 import torch
 from contenders import Training, all_contenders
-from engine import Compile, Terms, make_tokenizer
 from machine import MEGABYTE, forget_peak_memory, measure_matrix_peak, peak_memory, resident_memory, synchronize
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from workload import Shape, all_token_ids
+
+from engine import Compile, Terms, make_tokenizer
 
 
 class ContenderError(Exception):

@@ -19,8 +19,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))  # engine, machine, worker, workload
 
+from ctcd.engine.processor import usable_cores
 from ctcd.errors import InputError
-from ctcd.processor import usable_cores
 
 PIECES = Path("data/gpu/pieces")
 

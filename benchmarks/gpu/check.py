@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from time import perf_counter
 
 import torch
-from engine import EngineTraining, Execution, joint_weights, masked_batch
 from machine import describe, measure_matrix_peak, synchronize
 from project import record
 from torch import Tensor
@@ -13,6 +12,7 @@ from workload import SHAPES, Shape
 
 from ctcd.distillation.losses import distillation_losses
 from ctcd.errors import InputError
+from engine import EngineTraining, Execution, joint_weights, masked_batch
 
 STEPS = 3  # the later ones depend on the gradients and updates of those before
 TOLERANCES = {"float32": 1e-4, "bfloat16": 2e-2}

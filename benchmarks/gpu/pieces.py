@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 
 from manifest import MANIFEST, Block, Manifest, PackedFile, Piece, digest_of
 
+from ctcd.engine.processor import usable_cores
 from ctcd.errors import InputError
-from ctcd.processor import usable_cores
 
 MIB = 1 << 20
 BLOCKS_PER_PIECE = 8  # at least: an eighth of a piece may stay empty

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from check import LARGEST_SIDES, require_device
 from contenders import all_contenders
-from engine import MEASURED_METHODS, Compile
 from machine import describe, measure_matrix_peak
 from project import record, recorded
 from rich.console import Console
@@ -22,6 +21,8 @@ from rich.table import Table
 from unpack import UNFINISHED
 from worker import Assignment, Host
 from workload import SHAPES, Shape
+
+from engine import MEASURED_METHODS, Compile
 
 COMPILED: dict[bool, Compile] = {False: "never", True: "always"}
 WARM_UP_STEPS = 3

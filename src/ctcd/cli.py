@@ -28,7 +28,7 @@ from pydantic import ValidationError
 import ctcd.settings  # noqa: F401  its warning filters are for every command
 from ctcd import parameters
 from ctcd.errors import InputError
-from ctcd.hooks import parameter_sentence
+from ctcd.hooks.checks import parameter_sentence
 
 INTERRUPTED = 130
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}

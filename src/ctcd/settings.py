@@ -4,9 +4,9 @@ import logging
 import os
 import warnings
 
-from ctcd.estimating import EstimateHook
-from ctcd.hooks import ProjectHooks
-from ctcd.tracking import TrackingHook
+from ctcd.hooks.estimate import EstimateHook
+from ctcd.hooks.stages import ProjectHooks
+from ctcd.hooks.tracking import TrackingHook
 
 # Kedro, MLflow and Hugging Face read this one. A packaged run has no `.telemetry` file.
 os.environ.setdefault("DO_NOT_TRACK", "true")

@@ -3,7 +3,7 @@ import pytest
 from kedro.io import DatasetError
 
 from ctcd.datasets.array_store_dataset import ArrayStoreDataset
-from ctcd.datasets.evaluated_model_dataset import EvaluatedModelDataset
+from ctcd.datasets.model_folder_dataset import ModelFolderDataset
 from ctcd.errors import InputError
 
 
@@ -18,16 +18,16 @@ def test_a_store_is_written_through_its_handle_alone(tmp_path):
 
 
 def test_a_model_loads_to_its_folder(tmp_path):
-    assert EvaluatedModelDataset(source=str(tmp_path)).load().folder == tmp_path
+    assert ModelFolderDataset(source=str(tmp_path)).load().folder == tmp_path
 
 
 @pytest.mark.parametrize("source", [None, ""])
 def test_a_model_that_is_not_named_is_asked_for(source):
     with pytest.raises(DatasetError, match="--params model=<folder or hub name>") as raised:
-        EvaluatedModelDataset(source=source).load()
+        ModelFolderDataset(source=source).load()
     assert isinstance(raised.value.__cause__, InputError)  # which is what the command line shows
 
 
 def test_a_model_cannot_be_saved():
     with pytest.raises(DatasetError, match="read only"):
-        EvaluatedModelDataset(source="x").save(object())
+        ModelFolderDataset(source="x").save(object())

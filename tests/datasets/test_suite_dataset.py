@@ -4,8 +4,8 @@ from kedro.io import DatasetError, Version
 
 from ctcd.datasets.suite_dataset import SuiteDataset
 from ctcd.errors import InputError
-from ctcd.evaluation.task_hub import HubSuite
-from ctcd.evaluation.tasks import GLUE, PROBES
+from ctcd.tasks.hub import HubSuite
+from ctcd.tasks.tasks import GLUE, PROBES
 
 FRAME = pd.DataFrame({"sentence": ["One.", "Two."], "label": [0, 1]})
 TOPIC_TASK = PROBES["topic"]

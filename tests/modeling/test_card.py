@@ -2,7 +2,7 @@ import pandas as pd
 import yaml
 
 from ctcd.modeling.card import model_card
-from ctcd.training.history import COLUMNS
+from ctcd.pretraining.history import COLUMNS
 
 
 def test_the_card_says_how_the_model_was_made_and_how_good_it_is(pretraining) -> None:

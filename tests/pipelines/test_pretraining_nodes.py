@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
+from ctcd.lineage.state import StateStore
 from ctcd.pipelines.pretraining.nodes import clear_training_state
-from ctcd.training.state import StateStore
 
 HISTORY = pd.DataFrame({"step": [0, 5, 10], "metric": "heldout_loss"})
 

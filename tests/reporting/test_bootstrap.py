@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ctcd.evaluation.metrics import METRICS
 from ctcd.reporting.bootstrap import bootstrap_differences
-from ctcd.reporting.resampled_metrics import resampled
 from ctcd.reporting.statistics import MEAN_OVER_TASKS
+from ctcd.tasks.metrics import METRICS
+from ctcd.tasks.resampled_metrics import resampled
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -20,7 +20,7 @@ from pathlib import Path
 import ctcd
 from ctcd.corpus.documents import Document
 from ctcd.corpus.prose import RULES_VERSION, read_module, read_prose
-from ctcd.processor import usable_cores
+from ctcd.engine.processor import usable_cores
 
 # Distributions that the project's requirements bring and that explain themselves at length; `distribution:package`
 # where the two differ. Plotly is left out: 15,000 modules of repetition.

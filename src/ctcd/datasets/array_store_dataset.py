@@ -7,7 +7,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 
 class ArrayStoreDataset(AbstractDataset[Any, Any]):
-    """Loads to a handle (`ctcd.evaluation.array_store.ArrayStore`) that a node saves to while it runs.
+    """Loads to a handle (`ctcd.lineage.array_store.ArrayStore`) that a node saves to while it runs.
 
     What is in it is named by what it was computed from, so it may always be kept and always be removed.
 
@@ -30,7 +30,7 @@ class ArrayStoreDataset(AbstractDataset[Any, Any]):
 
     def load(self) -> Any:
         """The handle."""
-        from ctcd.evaluation.array_store import ArrayStore
+        from ctcd.lineage.array_store import ArrayStore
 
         return ArrayStore(Path(self._filepath))
 

@@ -11,7 +11,7 @@ from ctcd.datasets.folder_dataset import FolderDataset
 class SuiteDataset(FolderDataset):
     """A folder of tasks, `<task>/<split>.parquet`, or a data set of the hub with a configuration for each task.
 
-    Loads to `ctcd.evaluation.suite.Suite`, which reads a task only when it is asked for; so a folder that is not there
+    Loads to `ctcd.tasks.suite.Suite`, which reads a task only when it is asked for; so a folder that is not there
     hurts nobody who does not use it. What is saved is a dictionary task -> split -> pandas table:
 
     ```yaml
@@ -37,8 +37,8 @@ class SuiteDataset(FolderDataset):
 
     def load(self) -> Any:
         """Point a suite at the folder or data set; nothing is read yet."""
-        from ctcd.evaluation.task_files import FolderSuite
-        from ctcd.evaluation.task_hub import HUB, HubSuite
+        from ctcd.tasks.files import FolderSuite
+        from ctcd.tasks.hub import HUB, HubSuite
 
         if (source := str(self._filepath)).startswith(HUB):
             return HubSuite(source.removeprefix(HUB))

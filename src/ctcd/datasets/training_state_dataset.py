@@ -7,7 +7,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 
 class TrainingStateDataset(AbstractDataset[Any, Any]):
-    """Loads to a handle (`ctcd.training.state.StateStore`) that a node saves to while it trains.
+    """Loads to a handle (`ctcd.lineage.state.StateStore`) that a node saves to while it trains.
 
     ```yaml
     "{variant}.training_state":
@@ -30,7 +30,7 @@ class TrainingStateDataset(AbstractDataset[Any, Any]):
 
     def load(self) -> Any:
         """The handle."""
-        from ctcd.training.state import StateStore
+        from ctcd.lineage.state import StateStore
 
         return StateStore(Path(self._filepath), self._label)
 

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ctcd.compilation import can_compile_for_gpu
 from ctcd.distillation.methods import Weights
+from ctcd.engine.compilation import can_compile_for_gpu
 
 # Rows are handled in pieces of about this many logits: they stay in a core's cache, and the working memory is constant.
 LOGITS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 27}

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ctcd.randomness import seed_from
-from ctcd.reporting.resampled_metrics import Numbers, resampled
+from ctcd.engine.randomness import seed_from
 from ctcd.reporting.statistics import MEAN_OVER_TASKS
+from ctcd.tasks.resampled_metrics import Numbers, resampled
 
 RESAMPLES = 1000
 # Resamples times examples that are held at once.

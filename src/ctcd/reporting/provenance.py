@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ctcd.processor import usable_cores
+from ctcd.engine.processor import usable_cores
 
 PACKAGES = [
     "ctcd",

@@ -34,7 +34,7 @@ def tokenize_documents(documents: Any, tokenizer: Any, corpus: CorpusParameters)
 
 def make_probing_tasks(documents: Any, corpus: CorpusParameters) -> dict[str, dict[str, pd.DataFrame]]:
     """Tasks in GLUE's format, made from held-out documents: task -> split -> examples."""
-    from ctcd.evaluation.probes import make_probes
+    from ctcd.tasks.probes import make_probes
 
     return make_probes(_heldout_documents(_kept(documents, corpus), corpus.heldout_share), corpus.probes)
 

@@ -19,8 +19,8 @@ def evaluate_model(
     execution: ExecutionParameters,
 ) -> tuple[pd.DataFrame, ...]:
     """Fine-tune a model on every task; returns scores, predictions, failures, test predictions and search."""
-    from ctcd.evaluation.scoring import Stores, score_model
-    from ctcd.evaluation.tasks import chosen_tasks
+    from ctcd.finetuning.scoring import Stores, score_model
+    from ctcd.tasks.tasks import chosen_tasks
 
     suite = chosen_suite(finetuning, probes, glue, extra)
     scored = score_model(model, suite, chosen_tasks(finetuning), finetuning, execution, Stores(tokens, results))
@@ -90,7 +90,7 @@ def count_confusions(model: Any, predictions: pd.DataFrame) -> pd.DataFrame:
 
 def make_submission(test_predictions: pd.DataFrame, finetuning: FinetuningParameters) -> dict[str, str]:
     """Files in the format of the GLUE leaderboard; none for another suite."""
-    from ctcd.evaluation.submission import submission_files
+    from ctcd.tasks.submission import submission_files
 
     if finetuning.suite != "glue" or not finetuning.submission:
         return {}

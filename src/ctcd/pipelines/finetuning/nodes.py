@@ -23,22 +23,22 @@ def finetune_model(
     execution: ExecutionParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Fine-tune a pre-trained model on every task of the suite; returns scores, predictions and failures."""
-    from ctcd.evaluation.models import EvaluatedModel
-    from ctcd.evaluation.scoring import Stores, score_model
-    from ctcd.evaluation.tasks import chosen_tasks
+    from ctcd.finetuning.scoring import Stores, score_model
+    from ctcd.modeling.model_folder import ModelFolder
+    from ctcd.tasks.tasks import chosen_tasks
 
     suite = chosen_suite(finetuning, probes, glue, extra)
     settings = finetuning.model_copy(update={"submission": False})  # that is for the pipeline `evaluation`
     scored = score_model(
-        EvaluatedModel(model.folder), suite, chosen_tasks(settings), settings, execution, Stores(tokens, results)
+        ModelFolder(model.folder), suite, chosen_tasks(settings), settings, execution, Stores(tokens, results)
     )
     return scored.scores, scored.predictions, scored.failures
 
 
 def score_majority(probes: Any, glue: Any, extra: Any, finetuning: FinetuningParameters) -> pd.DataFrame:
     """What the most frequent class scores on every task: the floor of the report."""
-    from ctcd.evaluation.scoring import score_majority_class
-    from ctcd.evaluation.tasks import chosen_tasks
+    from ctcd.finetuning.scoring import score_majority_class
+    from ctcd.tasks.tasks import chosen_tasks
 
     return score_majority_class(chosen_suite(finetuning, probes, glue, extra), chosen_tasks(finetuning))
 
@@ -52,9 +52,9 @@ def find_hardest_examples(
     finetuning: FinetuningParameters,
 ) -> pd.DataFrame:
     """Validation examples that both models get wrong, or one of them alone, with their texts."""
-    from ctcd.evaluation.hardest import hardest_examples
-    from ctcd.evaluation.scoring import read_tasks
-    from ctcd.evaluation.tasks import chosen_tasks
+    from ctcd.finetuning.scoring import read_tasks
+    from ctcd.tasks.hard_examples import hardest_examples
+    from ctcd.tasks.tasks import chosen_tasks
 
     data, _ = read_tasks(chosen_suite(finetuning, probes, glue, extra), chosen_tasks(finetuning))
     return hardest_examples(teacher, student, data)

@@ -20,7 +20,7 @@ def pretrain_models(
     from ctcd.distillation.methods import method_of
     from ctcd.modeling.card import model_card
     from ctcd.modeling.pretrained import PretrainedModel
-    from ctcd.training.loop import pretrain
+    from ctcd.pretraining.loop import pretrain
 
     settings = variant.applied_to(pretraining)
     method = method_of(variant.method, variant.weights)

@@ -1,0 +1,1 @@
+"""What pre-training and fine-tuning compute with: hardware, weights, optimisers, schedules, graphs."""

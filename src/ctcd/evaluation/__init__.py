@@ -1,1 +1,0 @@
-"""Tasks, metrics, probes, and fine-tuning of encoders on them."""

@@ -1,0 +1,1 @@
+"""Fine-tuning of encoders on tasks: encoding, jobs, search, scoring."""

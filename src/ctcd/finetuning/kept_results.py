@@ -1,0 +1,97 @@
+"""Fine-tunings that are kept as soon as they are finished, so that a killed run goes on with the next one."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from time import monotonic
+
+import numpy as np
+
+from ctcd.finetuning.finetune import Predictions
+from ctcd.finetuning.jobs import Failed, Finished, Job, run_jobs
+from ctcd.lineage.array_store import Arrays, ArrayStore
+from ctcd.lineage.digest import code_fingerprint, digest
+
+logger = logging.getLogger(__name__)
+
+
+def run_durably(
+    jobs: Sequence[Job], results: ArrayStore, workers: int, reuse: bool
+) -> Iterator[tuple[Job, Finished | Failed]]:
+    """Run jobs as `run_jobs` does, those first that were finished before and need no work.
+
+    Args:
+        jobs: independent fine-tunings.
+        results: where each finished one is kept at once.
+        workers: as of `run_jobs`.
+        reuse: whether to look for those finished before.
+
+    Raises:
+        InputError: as `run_jobs`.
+    """
+    models = {job.model: job.model.fingerprint() for job in jobs}
+    keys = [_key(job, models[job.model]) for job in jobs]
+    to_do = {}
+    for job, key in zip(jobs, keys, strict=True):
+        kept = _load(results, key, job) if reuse else None
+        if kept is None:
+            to_do[key] = job
+        else:
+            yield job, kept
+    if len(to_do) < len(jobs):
+        logger.info("%d of %d fine-tunings were finished before", len(jobs) - len(to_do), len(jobs))
+    key_of = {id(job): key for key, job in to_do.items()}
+    for job, outcome in _announced(run_jobs(list(to_do.values()), workers), list(to_do.values())):
+        if not isinstance(outcome, Failed):
+            results.save(key_of[id(job)], _arrays(outcome, job))
+        yield job, outcome
+
+
+def _announced(
+    outcomes: Iterator[tuple[Job, Finished | Failed]], jobs: Sequence[Job]
+) -> Iterator[tuple[Job, Finished | Failed]]:
+    """The outcomes as they come; says how much there is to do, and now and then how much is done."""
+    total, done = sum(job.work for job in jobs), 0
+    if jobs:
+        logger.info("%d fine-tunings on %.2f million tokens, the longest first", len(jobs), total / 1e6)
+    logged_at = monotonic()
+    for number, (job, outcome) in enumerate(outcomes, start=1):
+        yield job, outcome
+        done += job.work
+        now = monotonic()
+        if number < len(jobs) and now - logged_at >= job.execution.log_seconds:
+            logger.info("%d of %d fine-tunings, %.0f %% of the tokens", number, len(jobs), 100 * done / total)
+            logged_at = now
+
+
+def _key(job: Job, model: str) -> str:
+    """Identity of all that decides a job's predictions; what is predicted, and on which device, is no part of it."""
+    task = job.tokenized.task.name
+    return digest(task, model, job.tokenized.fingerprint, asdict(job.training), job.seed, code_fingerprint())
+
+
+def _arrays(finished: Finished, job: Job) -> Arrays:
+    """Predictions by split and what was read there: the key does not know the splits that are only predicted."""
+    arrays: Arrays = {}
+    for split, predictions in finished.items():
+        name = _name(job, split)
+        arrays[f"{name}/values"] = predictions.values
+        if predictions.confidences is not None:
+            arrays[f"{name}/confidences"] = predictions.confidences
+    return arrays
+
+
+def _name(job: Job, split: str) -> str:
+    return f"{split}/{job.tokenized.splits[split].fingerprint}"
+
+
+def _load(results: ArrayStore, key: str, job: Job) -> Finished | None:
+    """A job's result, if it is there with all splits that are wanted now, as they are now."""
+    arrays = results.load(key)
+    names = {split: _name(job, split) for split in job.predicted}
+    if arrays is None or any(f"{name}/values" not in arrays for name in names.values()):
+        return None
+    return {
+        split: Predictions(np.asarray(arrays[f"{name}/values"]), arrays.get(f"{name}/confidences"))
+        for split, name in names.items()
+    }

@@ -1,0 +1,206 @@
+"""From a model to its scores on a suite: the entry for pipelines."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pandas as pd
+
+from ctcd.errors import InputError
+from ctcd.finetuning.encoding import Reading, TokenizedTask, tokenize_task
+from ctcd.finetuning.finetune import TaskSettings
+from ctcd.finetuning.jobs import Failed, Finished, Job
+from ctcd.finetuning.kept_results import run_durably
+from ctcd.finetuning.result_rows import (
+    FAILURE_COLUMNS,
+    PREDICTION_COLUMNS,
+    SCORE_COLUMNS,
+    TEST_COLUMNS,
+    joined,
+    prediction_rows,
+    score_rows,
+    test_rows,
+)
+from ctcd.finetuning.search import search_settings
+from ctcd.lineage.array_store import ArrayStore
+from ctcd.modeling.model_folder import ModelFolder
+from ctcd.parameters import ExecutionParameters, FinetuningParameters
+from ctcd.tasks.metrics import main_values, majority_class
+from ctcd.tasks.suite import Suite, TaskData
+from ctcd.tasks.tasks import Task
+
+logger = logging.getLogger(__name__)
+
+ALL_SEEDS = -1
+Failure = tuple[str, int, str]  # task, seed, reason
+Results = dict[str, dict[int, Finished]]
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What outlives a run.
+
+    Attributes:
+        tokens: tokenized tasks.
+        results: predictions of finished fine-tunings.
+    """
+
+    tokens: ArrayStore
+    results: ArrayStore
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """What fine-tuning a model on a suite gives, as long tables.
+
+    Attributes:
+        scores: task, split, seed, metric, value, examples, is_partial (whether the task's data are only a part).
+        predictions: task, split, seed, example, label, prediction (both as in the task's files, or numbered in
+            alphabetical order where they are text there), confidence (probability of the predicted class; NaN for
+            regression).
+        test_predictions: the same for splits with hidden labels, by the models of the first seed, without label.
+        search: as `search_settings` makes it.
+        failures: task, seed (-1: all), reason. Their tasks or seeds are missing from the other tables.
+    """
+
+    scores: pd.DataFrame
+    predictions: pd.DataFrame
+    test_predictions: pd.DataFrame
+    search: pd.DataFrame
+    failures: pd.DataFrame
+
+
+def score_model(
+    model: ModelFolder,
+    suite: Suite,
+    tasks: Sequence[Task],
+    settings: FinetuningParameters,
+    execution: ExecutionParameters,
+    stores: Stores,
+) -> ModelScores:
+    """Fine-tune a model on every task with every seed and score its predictions.
+
+    The model and all tasks' files are checked before the first fine-tuning. A task that cannot be read or learned is
+    reported, and the others go on.
+
+    Raises:
+        InputError: if the model cannot be used, or nothing at all can be scored.
+    """
+    configuration = model.configuration()
+    reading = Reading.of(configuration, model.tokenizer(), settings.maximum_length)
+    data, failures = read_tasks(suite, tasks, settings.submission)
+    run = partial(run_durably, results=stores.results, workers=execution.workers, reuse=execution.resume != "never")
+    usual = [
+        _job(model, tokenize_task(each, reading, stores.tokens), settings, configuration.hidden_size, execution)
+        for each in data.values()
+    ]
+    chosen, search = search_settings(usual, settings.search, run)
+    jobs = [
+        _with_seed(replace(job, training=chosen[job.tokenized.task.name]), seed)
+        for job in usual
+        for seed in range(settings.seeds)
+    ]
+    results, failed = _collect(run(jobs), data, settings.seeds)
+    failures += failed
+    if not any(results.values()):
+        raise InputError(failures[0][2])
+    return ModelScores(
+        joined((score_rows(data[name], results[name]) for name in data), SCORE_COLUMNS),
+        joined((prediction_rows(data[name], results[name]) for name in data), PREDICTION_COLUMNS),
+        joined((test_rows(data[name], results[name]) for name in data), TEST_COLUMNS),
+        search,
+        pd.DataFrame(failures, columns=FAILURE_COLUMNS),
+    )
+
+
+def score_majority_class(suite: Suite, tasks: Sequence[Task]) -> pd.DataFrame:
+    """Score the most frequent training class: a table like `score_model`'s scores, with seed 0.
+
+    Raises:
+        InputError: if no task can be read; one that cannot is left out if others can.
+    """
+    data, _ = read_tasks(suite, tasks)
+    return joined((score_rows(each, {0: majority_class(each)}) for each in data.values()), SCORE_COLUMNS)
+
+
+def read_tasks(
+    suite: Suite, tasks: Sequence[Task], with_tests: bool = False
+) -> tuple[dict[str, TaskData], list[Failure]]:
+    """Read and check all tasks.
+
+    Args:
+        suite: where they lie.
+        tasks: which ones.
+        with_tests: whether to read the test splits that are there. A test split of a task without training data becomes
+            a split of the task that it is learned from, called `<task>/<split>`.
+
+    Returns:
+        Data by task, and for each task that cannot be read its name, -1 and the reason.
+
+    Raises:
+        InputError: if none can be read.
+    """
+    data: dict[str, TaskData] = {}
+    failures = []
+    for task in tasks:
+        try:
+            data[task.name] = suite.read(task, with_tests)
+        except InputError as error:
+            logger.error("%s", error)
+            failures.append((task.name, ALL_SEEDS, str(error)))
+    for task in tasks:
+        own = data.pop(task.name, None) if task.learned_from else None
+        if own and task.learned_from in data:
+            for split, frame in own.frames.items():
+                data[task.learned_from] = data[task.learned_from].with_split(f"{task.name}/{split}", frame)
+    if not data:
+        raise InputError(failures[0][2] if failures else "There is no task to score: name some in finetuning.tasks.")
+    return data, failures
+
+
+def _collect(
+    outcomes: Iterable[tuple[Job, Finished | Failed]], data: Mapping[str, TaskData], seeds: int
+) -> tuple[Results, list[Failure]]:
+    """Sort outcomes as they come; a task is logged when its last seed is there, a failure at once."""
+    results: Results = {name: {} for name in data}
+    failures = []
+    for job, outcome in outcomes:
+        name = job.tokenized.task.name
+        if isinstance(outcome, Failed):
+            logger.error("%s", outcome.reason)
+            failures.append((name, job.seed, outcome.reason))
+            continue
+        results[name][job.seed] = outcome
+        if len(results[name]) == seeds:
+            _log(data[name], results[name])
+    return results, failures
+
+
+def _job(
+    model: ModelFolder,
+    tokenized: TokenizedTask,
+    settings: FinetuningParameters,
+    width: int,
+    execution: ExecutionParameters,
+) -> Job:
+    training = TaskSettings.of(tokenized.task, settings, width, len(tokenized.splits["train"]))
+    predicted = tuple(name for name in tokenized.splits if name != "train")
+    return Job(model, tokenized, training, 0, execution, predicted)
+
+
+def _with_seed(job: Job, seed: int) -> Job:
+    """Give a job a seed; only the first one predicts test splits."""
+    if seed == 0:
+        return job
+    task = job.tokenized.task
+    return replace(job, seed=seed, tokenized=job.tokenized.with_splits(task.splits), predicted=task.validation_splits)
+
+
+def _log(data: TaskData, results: Mapping[int, Finished]) -> None:
+    values = main_values(score_rows(data, results))["value"]
+    spread = f" ± {values.std():.3f}" if len(values) > 1 else ""
+    seeds = f"{len(values)} seed{'s' if len(values) > 1 else ''}"
+    partial = ", on a part of its data" if data.is_partial else ""
+    metrics = "/".join(data.task.metrics)
+    logger.info("%s: %s %.3f%s over %s%s", data.task.name, metrics, values.mean(), spread, seeds, partial)

@@ -1,0 +1,1 @@
+"""What happens around a Kedro run: checks, stages, estimate, tracking."""

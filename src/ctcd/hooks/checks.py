@@ -1,0 +1,132 @@
+"""Parameters and inputs are checked before the first node runs."""
+
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any, get_args, get_origin
+
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from pydantic import BaseModel, ValidationError
+
+from ctcd.distillation.methods import method_of
+from ctcd.errors import InputError
+from ctcd.parameters import Parameters
+from ctcd.tasks.tasks import chosen_tasks
+
+SHOWN_ERRORS = 3
+
+
+def check_parameters(raw: Mapping[str, Any]) -> Parameters:
+    """Validate the whole parameter tree, and the names of methods and tasks in it.
+
+    Raises:
+        InputError: names what is wrong, what is allowed, and for an unknown name the closest known one.
+    """
+    try:
+        parameters = Parameters.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(parameter_sentence(error)) from None
+    for variant in parameters.variants.values():
+        method_of(variant.method, variant.weights)
+    chosen_tasks(parameters.finetuning)
+    return parameters
+
+
+def parameter_sentence(error: ValidationError) -> str:
+    """Say a validation error of the parameters in one sentence."""
+    problems = [_problem(**details) for details in error.errors(include_url=False)]
+    more = len(problems) - SHOWN_ERRORS
+    return "; ".join(problems[:SHOWN_ERRORS]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _problem(*, type: str, loc: tuple[int | str, ...], msg: str, input: Any, **_: Any) -> str:
+    name = ".".join(map(str, loc))
+    if type == "extra_forbidden":
+        return f"there is no parameter '{name}'{_suggestion(name)}"
+    if type == "missing":
+        return f"parameter '{name}' is missing: set it in conf/base/parameters*.yml or with --params"
+    if type == "value_error":
+        return f"{name}: {msg.removeprefix('Value error, ')}".removeprefix(": ")
+    value = repr(input)
+    value = value if len(value) <= 60 else f"{value[:57]}..."
+    return f"parameter '{name}' is {value} but {msg[0].lower()}{msg[1:]}".replace("but input should", "but should")
+
+
+def _suggestion(name: str) -> str:
+    parent, _, last = name.rpartition(".")
+    depth = name.count(".")
+    known = list(_known_names(Parameters))
+    siblings = [path for path in known if path.count(".") == depth and fnmatchcase(parent, path.rpartition(".")[0])]
+    sibling_names = [path.rpartition(".")[2] for path in siblings]
+    if close := get_close_matches(last, sibling_names, n=1):
+        return f"; did you mean '{f'{parent}.{close[0]}'.removeprefix('.')}'?"
+    elsewhere = {path.rpartition(".")[2]: path for path in reversed(known)}
+    if close := get_close_matches(last, elsewhere, n=1):
+        return f"; did you mean '{elsewhere[close[0]].replace('*', '<name>')}'?"
+    return f"; {f'{parent} has' if parent else 'there are'} {', '.join(sibling_names)}"
+
+
+def _known_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """All dotted names of a model's fields; a name that the user chooses is `*`."""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        chosen = "*." if get_origin(field.annotation) is dict else ""
+        for nested in (field.annotation, *get_args(field.annotation)):
+            if isinstance(nested, type) and issubclass(nested, BaseModel):
+                yield from _known_names(nested, f"{prefix}{name}.{chosen}")
+
+
+def check_methods(pipeline: Pipeline, parameters: Parameters) -> None:
+    """Check that each variant's method trains the models that the pipeline wants from it.
+
+    Raises:
+        InputError: if it does not.
+    """
+    for node in pipeline.nodes:
+        if node.name != f"{node.namespace}.pretrain":
+            continue
+        if node.namespace not in parameters.variants:
+            raise InputError(f"there are no settings for the variant '{node.namespace}': add it to variants")
+        name = parameters.variants[node.namespace].method
+        trained = [f"{node.namespace}.{role}" for role in method_of(name).trained]
+        if wanted := [output for output in node.outputs if output not in trained and "history" not in output]:
+            raise InputError(f"the method '{name}' does not train '{wanted[0]}': choose another for this variant")
+        if left := [output for output in trained if output not in node.outputs]:
+            raise InputError(
+                f"the method '{name}' trains '{left[0]}', for which this pipeline has a ready model: choose another "
+                "for this variant"
+            )
+
+
+def check_inputs(
+    pipeline: Pipeline,
+    catalog: DataCatalog,
+    load_versions: Mapping[str, str] | None,
+    unread: AbstractSet[str] = frozenset(),
+) -> None:
+    """Check that what the nodes of a run read, and other nodes of the project make, has been made.
+
+    Args:
+        pipeline: of the run.
+        catalog: of the project.
+        load_versions: versions that the user asked for.
+        unread: inputs that nothing is going to be read from.
+
+    Raises:
+        InputError: names the missing data and the pipeline that makes it.
+    """
+    from kedro.framework.project import pipelines
+
+    pipelines.set_requested(None)  # other nodes may be in a pipeline that this run did not ask for
+    for name in sorted(pipeline.inputs() - unread):
+        if check := getattr(catalog.get(name), "check", None):
+            check()
+        makers = {key: len(other.nodes) for key, other in pipelines.items() if name in other.all_outputs()}
+        if not makers or catalog.exists(name):
+            continue
+        if version := (load_versions or {}).get(name):
+            raise InputError(f"'{name}' has no version '{version}': give one that exists to --load-versions")
+        smallest = min(makers, key=lambda key: makers[key])
+        raise InputError(f"'{name}' does not exist yet: run the pipeline '{smallest}' first, which makes it")

@@ -1,0 +1,1 @@
+"""What makes a training this one and no other: digests, atomic files, states and kept results."""

@@ -1,0 +1,51 @@
+"""A training to its state and back."""
+
+import logging
+
+from ctcd.errors import InputError
+from ctcd.lineage.state import StateStore, check_identity
+from ctcd.pretraining.history import History
+from ctcd.pretraining.setup import Training
+
+logger = logging.getLogger(__name__)
+
+
+def save_training(training: Training, store: StateStore) -> None:
+    """Keep everything that the next step depends on. What is random is a function of (seed, step): it has no state."""
+    state = {
+        "identity": training.identity,
+        "step": training.step,
+        "seconds": training.seconds,
+        "history": training.history.rows,
+        "waiting": training.history.waiting,
+        "trainees": {role: trainee.state() for role, trainee in training.trainees.items()},
+        "averages": {role: average.weights.state() for role, average in training.averages.items()},
+    }
+    store.save(state, training.step, training.execution.keep_checkpoints)
+
+
+def resume_training(training: Training, store: StateStore) -> None:
+    """Go on with an unfinished state if there is one and `execution.resume` allows it.
+
+    Raises:
+        InputError: if a state is required and missing, or is one of another training.
+    """
+    wish = training.execution.resume
+    if wish == "never":
+        store.clear()
+        return
+    state = store.latest()
+    if state is None:
+        if wish == "require":
+            raise InputError(f"There is no training state of '{training.label}' to go on with in '{store.folder}'.")
+        return
+    check_identity(state["identity"], training.identity, training.label)
+    training.step, training.seconds_before = state["step"], state["seconds"]
+    training.history = History(state["history"], [row.to(training.hardware.device) for row in state["waiting"]])
+    for role, trainee in training.trainees.items():
+        trainee.restore(state["trainees"][role])
+    for role, average in training.averages.items():
+        average.weights.restore(state["averages"][role])
+    logger.info(
+        "%s: going on from step %d (%.0f %%)", training.label, training.step, 100 * training.done(training.step)
+    )

@@ -1,0 +1,56 @@
+"""Loss on held-out text."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from ctcd.corpus.shards import Sequences
+from ctcd.pretraining.masking import PredictionBatch
+from ctcd.pretraining.models import Trainee
+
+SEQUENCES_AT_ONCE = 64
+SEED = 0  # the held-out masks are the same for every model, variant and seed
+
+
+class HeldoutScore(NamedTuple):
+    """Means over the predicted positions of held-out text."""
+
+    loss: float  # nats
+    accuracy: float
+
+
+def heldout_batches(
+    sequences: Sequences, count: int, prepare: Callable[[torch.Tensor, int, int], PredictionBatch]
+) -> list[PredictionBatch]:
+    """The first `count` held-out sequences, with what is to be predicted chosen once and for all.
+
+    Args:
+        sequences: held-out text.
+        count: how many of them.
+        prepare: makes a batch of tokens, a seed and a number.
+    """
+    indices = np.arange(min(count, len(sequences)))
+    batches = []
+    for number, start in enumerate(range(0, len(indices), SEQUENCES_AT_ONCE)):
+        tokens = torch.from_numpy(sequences.rows(indices[start : start + SEQUENCES_AT_ONCE]))
+        batches.append(prepare(tokens, SEED, number))
+    return batches
+
+
+@torch.no_grad()
+def evaluate(trainee: Trainee, batches: list[PredictionBatch]) -> HeldoutScore:
+    """Loss and accuracy of a model over all batches, every predicted position weighing the same."""
+    trainee.model.eval()
+    device = trainee.hardware.device
+    loss, correct = torch.zeros((), device=device), torch.zeros((), device=device)
+    for batch in batches:
+        # Not the compiled function: the last batch is smaller, and every new shape would be compiled anew.
+        logits = trainee.logits(batch.input_ids, batch.positions)
+        loss += functional.cross_entropy(logits.float(), batch.labels, reduction="sum")
+        correct += (logits.argmax(1) == batch.labels).sum()
+    trainee.model.train()
+    positions = sum(len(batch.labels) for batch in batches)
+    return HeldoutScore(float(loss) / positions, float(correct) / positions)

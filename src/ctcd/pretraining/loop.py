@@ -1,0 +1,228 @@
+"""The training of one variant, from random weights (or an unfinished state) to models and their history."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import count
+from time import monotonic
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ctcd.corpus.shards import Shards
+from ctcd.distillation.methods import ROLES, Method, Role
+from ctcd.engine.progress import Progress, log_metrics
+from ctcd.engine.randomness import seed_from
+from ctcd.engine.schedule import learning_rate_factor, soft_weight_factor
+from ctcd.errors import InputError
+from ctcd.lineage.state import StateStore
+from ctcd.modeling.architecture import parameter_count
+from ctcd.modeling.pretrained import PretrainedModel
+from ctcd.parameters import ExecutionParameters, PretrainingParameters
+from ctcd.pretraining.batches import prefetched, rows_of_step
+from ctcd.pretraining.checkpoint import resume_training, save_training
+from ctcd.pretraining.heldout import HeldoutScore, evaluate
+from ctcd.pretraining.history import History
+from ctcd.pretraining.joint_step import JointStep, joint_step_of
+from ctcd.pretraining.masking import PredictionBatch
+from ctcd.pretraining.setup import Training, start_training
+
+HISTORY_ROWS = 100  # points of a training curve
+ROUNDING = 1e-9
+
+
+def pretrain(
+    shards: Shards,
+    tokenizer: PreTrainedTokenizerBase,
+    method: Method,
+    settings: PretrainingParameters,
+    execution: ExecutionParameters,
+    store: StateStore,
+    frozen: PretrainedModel | None = None,
+) -> tuple[dict[Role, PreTrainedModel], History]:
+    """Train teacher and student together.
+
+    Args:
+        shards: packed sequences; the held-out part is only looked at.
+        tokenizer: the one that made the shards.
+        method: who learns from whom.
+        settings: models, budget, optimiser, seed.
+        execution: device, precision, intervals.
+        store: where the state is kept while training; an unfinished one is gone on with. Its label names the
+            training in messages.
+        frozen: the model that the method does not train.
+
+    Returns:
+        The trained models on the CPU by role, and the history.
+
+    Raises:
+        InputError: for what the user can put right, before the first step where possible.
+    """
+    try:
+        training = start_training(shards, tokenizer, method, settings, execution, store.label, frozen)
+        resume_training(training, store)
+        with training.side_by_side:
+            _train(training, store)
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"No GPU memory is left to pre-train '{store.label}': free some and give the same command again, or lower "
+            "pretraining.batch_size and start afresh with --params execution.resume=never."
+        ) from error
+    if training.frozen is not None:
+        training.frozen.give_back()
+    return {role: trainee.finished_model() for role, trainee in training.trainees.items()}, training.history
+
+
+def _train(training: Training, store: StateStore) -> None:
+    """All remaining steps, with evaluation, history and states at their intervals."""
+    settings, execution = training.settings, training.execution
+    saved_at = counted_at = monotonic()
+    counted_step = training.step
+    if training.step == 0:
+        for role, trainee in training.trainees.items():
+            training.history.add(0, 0, role, "parameters", parameter_count(trainee.model))
+        _evaluate(training)
+    training.started = monotonic()
+    joint_step = joint_step_of(training)
+    done = training.done(training.step)
+    steps = count(training.step) if done < 1 else ()
+    first_step = training.step + 1
+    with Progress(training.label, settings.steps, execution.log_seconds) as progress, _stop_requests() as stopping:
+        for batch in prefetched(training.batch, steps):
+            rate_factor = _one_step(training, joint_step, batch)
+            if training.hardware.compiles and training.step == first_step:
+                _forget_compilation(training)
+            before, done = done, training.done(training.step)
+            is_stopping = bool(stopping)  # later requests are answered after the next step, or at the end
+            is_saving = is_stopping or monotonic() - saved_at >= execution.checkpoint_seconds
+            is_recording = _is_due(before, done, HISTORY_ROWS)
+            # A GPU is not waited for at every step; gradients that are not finite have changed no weight meanwhile.
+            if is_saving or is_recording or training.hardware.device.type == "cpu":
+                _check_finite(training)
+            if is_recording:
+                now = monotonic()
+                speed = (training.step - counted_step) * training.tokens_per_step / (now - counted_at)
+                counted_step, counted_at = training.step, now
+                losses = _record(training, speed, rate_factor)
+                shown: dict[str, float] = {role: losses[f"{role}_hard_loss"] for role in training.trainees}
+                progress.total = round(training.step / done)
+                progress.update(training.step, shown, speed)
+            if _is_due(before, done, execution.evaluations):
+                started = monotonic()
+                _evaluate(training)
+                counted_at += monotonic() - started
+            if is_saving:
+                save_training(training, store)
+                saved_at = monotonic()
+            if is_stopping:
+                raise _stopped(training, stopping)
+            if done == 1:
+                break
+        if not training.history.has(training.step, "heldout_loss"):
+            _evaluate(training)  # the minutes passed while the last state was saved
+        if training.step:
+            save_training(training, store)
+        if stopping:
+            raise _stopped(training, stopping)
+
+
+def _stopped(training: Training, requests: list[int]) -> BaseException:
+    """What ends a training that is asked to stop and is saved."""
+    if signal.SIGINT in requests:
+        return KeyboardInterrupt()
+    return InputError(
+        f"Stopped at step {training.step}, {training.done(training.step):.0%} of the training; the state is saved and "
+        "the same command goes on from there."
+    )
+
+
+def _forget_compilation(training: Training) -> None:
+    """Start the clock anew: minutes are for training."""
+    if training.hardware.device.type == "cuda":
+        torch.cuda.synchronize()
+    training.started = monotonic()
+
+
+def _one_step(training: Training, joint_step: JointStep, batch: PredictionBatch) -> float:
+    """Train on a batch; returns the share of the peak learning rate that it was done with."""
+    settings, step = training.settings, training.step
+    torch.manual_seed(seed_from(settings.seed, "dropout", step))
+    done = training.done(step + 0.5)  # the middle of the step stands for all of it
+    rate_factor = learning_rate_factor(done, settings.warmup_share, settings.optimiser.schedule)
+    soft_factor = soft_weight_factor(done, settings.soft_weights)
+    training.history.collect(joint_step(batch, soft_factor, rate_factor))
+    for role, average in training.averages.items():
+        average.update(training.trainees[role].weights)
+    training.step += 1
+    return rate_factor
+
+
+def _check_finite(training: Training) -> None:
+    """Stop if something was not finite since the last record; no weights were changed by what was not.
+
+    Raises:
+        InputError: naming the first such step.
+    """
+    waiting = training.history.waiting
+    is_finite = torch.stack(waiting).isfinite().all(1)
+    if is_finite.all():
+        return
+    step = training.step - len(waiting) + int(is_finite.logical_not().nonzero()[0])
+    settings = training.settings
+    rows = rows_of_step(len(training.sequences), step, settings.batch_size, settings.seed)
+    raise InputError(
+        f"The loss of '{training.label}' is not finite at step {step + 1} (seed {settings.seed}, training sequences "
+        f"{', '.join(map(str, rows[:8]))}{', ...' if len(rows) > 8 else ''}): lower pretraining.optimiser's learning "
+        "rates, and start afresh with --params execution.resume=never."
+    )
+
+
+def _record(training: Training, tokens_per_second: float, rate_factor: float) -> dict[str, float]:
+    step, rate = training.step, training.settings.optimiser.learning_rate * rate_factor
+    metrics = training.history.flush(step, step * training.tokens_per_step, rate, tokens_per_second)
+    log_metrics(training.label, step, metrics | {"tokens_per_second": tokens_per_second})
+    return metrics
+
+
+def _evaluate(training: Training) -> None:
+    step, metrics = training.step, {}
+    for role, score in _heldout_scores(training).items():
+        for name, value in (("heldout_loss", score.loss), ("heldout_accuracy", score.accuracy)):
+            training.history.add(step, step * training.tokens_per_step, role, name, value)
+            metrics[f"{role}_{name}"] = value
+    log_metrics(training.label, step, metrics)
+
+
+def _heldout_scores(training: Training) -> dict[Role, HeldoutScore]:
+    def score(role: Role) -> HeldoutScore | None:
+        trainee = training.trainees.get(role)
+        return None if trainee is None else evaluate(trainee, training.heldout)
+
+    scores = training.side_by_side(*(partial(score, role) for role in ROLES))
+    return {role: found for role, found in zip(ROLES, scores, strict=True) if found is not None}
+
+
+def _is_due(before: float, done: float, times: int) -> bool:
+    """Whether one of `times` evenly spread moments of the training falls between two shares of it; its end is one."""
+    passed, passed_before = (int(share * times + ROUNDING) for share in (done, before))
+    return passed > passed_before
+
+
+@contextmanager
+def _stop_requests() -> Iterator[list[int]]:
+    """Collect SIGTERM and Ctrl-C as requests that the loop answers between two steps."""
+    requests: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield requests  # signals reach the main thread only
+        return
+    previous = {
+        number: signal.signal(number, lambda received, _: requests.append(received))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield requests
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

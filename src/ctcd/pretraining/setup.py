@@ -1,0 +1,193 @@
+"""A training before its first step: models, data, and what makes it this training and no other."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from time import monotonic
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ctcd.corpus.shards import Sequences, Shards
+from ctcd.corpus.tokenizer import tokenizer_hash
+from ctcd.distillation.methods import Method, Role
+from ctcd.engine.hardware import Hardware, choose_hardware
+from ctcd.engine.side_by_side import SideBySide
+from ctcd.errors import InputError
+from ctcd.lineage.state import flatten
+from ctcd.modeling.architecture import build_model, extra_positions, has_dropout, parameter_count
+from ctcd.modeling.families import FAMILIES, Objective
+from ctcd.modeling.pretrained import PretrainedModel
+from ctcd.parameters import ExecutionParameters, ModelParameters, PretrainingParameters
+from ctcd.pretraining.batches import batch_of, to_device
+from ctcd.pretraining.budget import in_steps
+from ctcd.pretraining.heldout import heldout_batches
+from ctcd.pretraining.history import History
+from ctcd.pretraining.masking import PredictionBatch, mask_tokens, masking_for, next_tokens
+from ctcd.pretraining.models import FrozenModel, MovingAverage, Trainee
+
+# Each half of a batch adds up all gradients for itself, and casts the output layers. With more weights than this to a
+# token of the batch that costs more than working on both halves at the same time saves, and memory besides.
+MOST_WEIGHTS_PER_TOKEN = 40_000
+
+# Makes a batch of token ids (sequences, length), a seed and a step.
+Prepare = Callable[[Tensor, int, int], PredictionBatch]
+
+
+@dataclass
+class Training:
+    """Everything that changes while a variant is trained, and what it is made of."""
+
+    label: str
+    method: Method
+    settings: PretrainingParameters
+    execution: ExecutionParameters
+    hardware: Hardware
+    sequences: Sequences
+    prepare: Prepare
+    heldout: list[PredictionBatch]
+    trainees: dict[Role, Trainee]
+    averages: dict[Role, MovingAverage]
+    frozen: FrozenModel | None
+    side_by_side: SideBySide
+    identity: dict[str, Any]
+    step: int = 0
+    seconds_before: float = 0.0  # spent on it before this process
+    started: float = field(default_factory=monotonic)
+    history: History = field(default_factory=History)
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens that each model reads in a step."""
+        return self.settings.batch_size * self.sequences.length
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the training."""
+        return self.seconds_before + monotonic() - self.started
+
+    def done(self, step: float) -> float:
+        """Which share of the training is done after a number of steps, which is the current one where time counts."""
+        if self.settings.minutes is not None:
+            return min(1.0, self.seconds / (60 * self.settings.minutes))
+        return min(1.0, step / self.settings.steps) if self.settings.steps else 1.0
+
+    def batch(self, step: int) -> PredictionBatch:
+        """What a step sees."""
+        tokens = batch_of(self.sequences, step, self.settings.batch_size, self.settings.seed)
+        return self.prepare(tokens, self.settings.seed, step)
+
+
+def start_training(
+    shards: Shards,
+    tokenizer: PreTrainedTokenizerBase,
+    method: Method,
+    settings: PretrainingParameters,
+    execution: ExecutionParameters,
+    label: str,
+    frozen: PretrainedModel | None,
+) -> Training:
+    """Build the models from random weights and open the data; see `ctcd.pretraining.loop.pretrain`."""
+    shards.check_tokenizer(tokenizer_hash(tokenizer))
+    shapes: dict[Role, ModelParameters] = {"teacher": settings.teacher, "student": settings.student}
+    objective = _common_objective([shapes[role] for role in method.trained], frozen)
+    _check_frozen(method, frozen, tokenizer, shards.sequence_length)
+    sequences = shards.sequences("train")
+    settings = in_steps(settings, method, tokenizer, shards.sequence_length, len(sequences))
+    hardware = choose_hardware(execution, max(shape.width for shape in shapes.values()))
+    if hardware.compiles:
+        torch.compiler.reset()  # PyTorch gives up compiling a function after eight models
+    masking = masking_for(tokenizer, settings.masking_share, hardware.device)
+
+    def prepare(token_ids: Tensor, seed: int, step: int) -> PredictionBatch:
+        tokens = to_device(token_ids, hardware.device)
+        return mask_tokens(tokens, masking, seed, step) if objective == "mlm" else next_tokens(tokens)
+
+    models = {
+        role: build_model(shapes[role], tokenizer, shards.sequence_length, settings.seed, role)
+        for role in method.trained
+    }
+    followed = models if method.learns_from_itself else {}
+    frozen_fingerprint = None if frozen is None else frozen.fingerprint()  # before anything is rounded
+    return Training(
+        label=label,
+        method=method,
+        settings=settings,
+        execution=execution,
+        hardware=hardware,
+        sequences=sequences,
+        prepare=prepare,
+        heldout=heldout_batches(shards.sequences("heldout"), execution.evaluation_sequences, prepare),
+        # Averages first: they copy the models as they are built.
+        averages={
+            role: MovingAverage(model, hardware, settings.moving_average_decay) for role, model in followed.items()
+        },
+        trainees={role: Trainee.start(model, settings.optimiser, hardware) for role, model in models.items()},
+        frozen=FrozenModel(frozen.model, hardware) if frozen is not None and method.has_source else None,
+        side_by_side=SideBySide(
+            can_share_a_step(hardware, models.values(), settings.batch_size * shards.sequence_length)
+        ),
+        identity=flatten(
+            {
+                "method": asdict(method),
+                "frozen": frozen_fingerprint,
+                "data": shards.metadata["fingerprint"],
+                **settings.model_dump(),
+            }
+        ),
+    )
+
+
+def can_share_a_step(hardware: Hardware, models: Iterable[PreTrainedModel], tokens_per_step: int) -> bool:
+    """Whether two threads may compute halves of a batch, and gain by it.
+
+    Not on a GPU; not compiled, because every new shape would be compiled anew and halves may differ in their number of
+    predicted positions; and not with dropout, which draws from the one generator that all threads share.
+    """
+    models = list(models)
+    if hardware.device.type != "cpu" or hardware.compiles or any(map(has_dropout, models)):
+        return False
+    return sum(map(parameter_count, models)) <= MOST_WEIGHTS_PER_TOKEN * tokens_per_step
+
+
+def _common_objective(shapes: list[ModelParameters], frozen: PretrainedModel | None) -> Objective:
+    names = [shape.architecture for shape in shapes] + ([] if frozen is None else [frozen.model.config.model_type])
+    objectives = {FAMILIES[name].objective for name in names}
+    if len(objectives) > 1:
+        raise InputError(
+            f"{' and '.join(names)} do not learn together: some predict masked tokens, some the next token; choose "
+            "pretraining.teacher.architecture and pretraining.student.architecture of one kind."
+        )
+    return objectives.pop()
+
+
+def _check_frozen(
+    method: Method, frozen: PretrainedModel | None, tokenizer: PreTrainedTokenizerBase, length: int
+) -> None:
+    if (method.has_source and frozen is None) or (method.frozen is None and frozen is not None):
+        wanted = f"a ready {method.frozen}" if method.frozen else "no ready model"
+        raise InputError(
+            f"This method wants {wanted}, the pipeline gives it {'none' if frozen is None else 'one'}: choose another "
+            "method for the variant, or another pipeline."
+        )
+    if frozen is None:
+        return
+    if tokenizer_hash(frozen.tokenizer) != tokenizer_hash(tokenizer):
+        raise InputError(
+            f"The ready model in '{frozen.folder}' has another vocabulary than the corpus: prepare the corpus with its "
+            f"tokenizer, --params tokenizer={frozen.folder}."
+        )
+    configuration = frozen.model.config
+    if configuration.vocab_size != len(tokenizer):
+        raise InputError(
+            f"The ready model in '{frozen.folder}' predicts {configuration.vocab_size} tokens, its tokenizer has "
+            f"{len(tokenizer)}: give it as many with resize_token_embeddings, and save it."
+        )
+    longest = getattr(configuration, "max_position_embeddings", length)
+    longest -= extra_positions(configuration.model_type, configuration.pad_token_id or 0)
+    if longest < length:
+        raise InputError(
+            f"The ready model in '{frozen.folder}' reads {longest} tokens, the sequences have {length}: lower "
+            "corpus.sequence_length."
+        )

@@ -1,0 +1,1 @@
+"""Downstream tasks: their files, metrics, probes and submissions."""

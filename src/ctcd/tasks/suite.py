@@ -1,0 +1,132 @@
+"""Tasks as checked tables, wherever their files lie."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import pandas as pd
+import pyarrow as pa
+
+from ctcd.errors import InputError
+from ctcd.tasks.labels import (
+    Label,
+    LabelColumn,
+    check_shown,
+    find_classes,
+    hidden_labels,
+    is_text,
+    number_labels,
+    read_labels,
+)
+from ctcd.tasks.tasks import Task
+
+LABEL = "label"
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """What is known of a task's examples.
+
+    Attributes:
+        task: what it is.
+        frames: split -> table of the text columns and `label`: int64 positions in `classes`, or float64 numbers; hidden
+            labels are -1. Test splits are there only where their files are.
+        classes: labels as they stand in the files; empty for regression.
+        is_partial: whether some split is only a part of the published one.
+    """
+
+    task: Task
+    frames: Mapping[str, pd.DataFrame]
+    classes: tuple[Label, ...]
+    is_partial: bool = False
+
+    @property
+    def outputs(self) -> int:
+        """Width of the classification head; 1 for regression."""
+        return 1 if self.task.regression else len(self.classes)
+
+    @property
+    def test_splits(self) -> list[str]:
+        """Splits that are predicted and not scored."""
+        return [split for split in self.frames if split not in self.task.splits]
+
+    def with_split(self, name: str, frame: pd.DataFrame) -> "TaskData":
+        """Add a split."""
+        return replace(self, frames={**self.frames, name: frame})
+
+
+class Suite(ABC):
+    """Tasks that are read when asked for. Splits are tables with the task's text columns and `label`."""
+
+    @abstractmethod
+    def tables(self, task: Task, split: str) -> list[tuple[str, pa.Table]]:
+        """Read the parts of a split, each with its place in words.
+
+        Raises:
+            InputError: if they are not there or cannot be read.
+        """
+
+    @abstractmethod
+    def has(self, task: Task, split: str) -> bool:
+        """Whether a split is there."""
+
+    @abstractmethod
+    def is_partial(self, task: Task) -> bool:
+        """Whether a split that is learned from or scored is only a part of the published one."""
+
+    def read(self, task: Task, with_tests: bool = False) -> TaskData:
+        """Read the training and validation splits, and on demand the test splits that are there.
+
+        Raises:
+            InputError: if a file, column or example is missing, or a label is wrong.
+        """
+        splits = list(task.splits) if task.learned_from is None else []
+        if with_tests:
+            splits += [split for split in task.test_splits if self.has(task, split)]
+        texts, labels = {}, {}
+        for split in splits:
+            texts[split], labels[split] = self._read_split(task, split)
+        check_shown(task, labels)
+        classes = () if task.regression else find_classes(task, labels)
+        if "f1" in task.metrics and len(classes) > 2:
+            raise InputError(f"Task '{task.name}' has {len(classes)} classes and f1 is for two: use macro_f1.")
+        frames = {
+            split: frame.assign(**{LABEL: number_labels(task, labels[split], classes)})
+            for split, frame in texts.items()
+        }
+        return TaskData(task, frames, classes, task.learned_from is None and self.is_partial(task))
+
+    def _read_split(self, task: Task, split: str) -> tuple[pd.DataFrame, LabelColumn]:
+        """Texts and labels; nobody looks at the labels of a test split, so they may be anything or not there."""
+        is_scored = split in task.splits
+        columns = [*task.text_columns, *([LABEL] if is_scored else [])]
+        parts = []
+        for place, table in self.tables(task, split):
+            _check_columns(table, task, columns, place)
+            parts.append(table.select(columns))
+        place = self.tables_place(task, split)
+        table = pa.concat_tables(parts, promote_options="permissive")
+        if not table.num_rows:
+            raise InputError(f"{place} holds no examples: give it some.")
+        column = read_labels(table[LABEL], task, place) if is_scored else hidden_labels(table.num_rows, place)
+        return table.select(list(task.text_columns)).to_pandas(), column
+
+    @abstractmethod
+    def tables_place(self, task: Task, split: str) -> str:
+        """Say in words where a split lies."""
+
+
+def _check_columns(table: pa.Table, task: Task, expected: list[str], place: str) -> None:
+    missing = [column for column in expected if column not in table.column_names]
+    if missing:
+        raise InputError(
+            f"{place} has the columns {', '.join(table.column_names)}; task '{task.name}' needs "
+            f"{', '.join(expected)}: rename or add {', '.join(missing)}."
+        )
+    for name in task.text_columns:
+        column = table[name]
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if len(column) and not is_text(kind):
+            raise InputError(f"Column '{name}' of {place} holds {kind} where text is expected: convert it.")
+        if column.null_count:
+            raise InputError(f"Column '{name}' of {place} has {column.null_count} missing texts: fill or remove them.")

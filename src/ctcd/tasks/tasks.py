@@ -1,0 +1,128 @@
+"""The tasks: what each one's files hold and how it is scored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ctcd.errors import InputError
+from ctcd.parameters import ExtraTaskParameters, FinetuningParameters
+
+
+@dataclass(frozen=True)
+class Task:
+    """One downstream data set with its metrics.
+
+    Attributes:
+        name: also the name of its folder.
+        text_columns: one for single sentences, two for pairs.
+        metrics: names in `ctcd.tasks.metrics.METRICS`; the task's main value is their mean.
+        classes: number of labels; None if it is read from the labels.
+        regression: whether the label is a number instead of a class.
+        validation_splits: scored splits; none if the task has no public labels.
+        test_splits: splits with hidden labels, which are predicted where they are there.
+        learned_from: the task whose fine-tuned models predict this one's test splits; None for a task with training
+            data of its own.
+    """
+
+    name: str
+    text_columns: tuple[str, ...]
+    metrics: tuple[str, ...]
+    classes: int | None = None
+    regression: bool = False
+    validation_splits: tuple[str, ...] = ("validation",)
+    test_splits: tuple[str, ...] = ()
+    learned_from: str | None = None
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Every split that fine-tuning and scoring read."""
+        return ("train", *self.validation_splits)
+
+
+PAIR = ("sentence1", "sentence2")
+
+
+def _table(*tasks: Task) -> dict[str, Task]:
+    return {task.name: task for task in tasks}
+
+
+HIDDEN = ("test",)
+PREMISE = ("premise", "hypothesis")
+
+GLUE = _table(
+    Task("cola", ("sentence",), ("matthews",), classes=2, test_splits=HIDDEN),
+    Task("sst2", ("sentence",), ("accuracy",), classes=2, test_splits=HIDDEN),
+    Task("mrpc", PAIR, ("accuracy", "f1"), classes=2, test_splits=HIDDEN),
+    Task("stsb", PAIR, ("pearson", "spearman"), regression=True, test_splits=HIDDEN),
+    Task("qqp", ("question1", "question2"), ("accuracy", "f1"), classes=2, test_splits=HIDDEN),
+    Task(
+        "mnli",
+        PREMISE,
+        ("accuracy",),
+        classes=3,
+        validation_splits=("validation_matched", "validation_mismatched"),
+        test_splits=("test_matched", "test_mismatched"),
+    ),
+    Task("qnli", ("question", "sentence"), ("accuracy",), classes=2, test_splits=HIDDEN),
+    Task("rte", PAIR, ("accuracy",), classes=2, test_splits=HIDDEN),
+    Task("wnli", PAIR, ("accuracy",), classes=2, test_splits=HIDDEN),
+    Task("ax", PREMISE, ("matthews",), classes=3, validation_splits=(), test_splits=HIDDEN, learned_from="mnli"),
+)
+
+# Made by `ctcd.tasks.probes`, in GLUE's formats.
+PROBES = _table(
+    Task("shuffled_words", ("sentence",), ("matthews",), classes=2),
+    Task("function_words", ("sentence",), ("matthews",), classes=2),
+    Task("bigram_shift", ("sentence",), ("matthews",), classes=2),
+    Task("missing_word", ("sentence",), ("accuracy",)),
+    Task("topic", ("sentence",), ("accuracy",)),
+    Task("sentence_order", PAIR, ("accuracy",), classes=2),
+    Task("same_document", PAIR, ("accuracy", "f1"), classes=2),
+)
+# How a text shows a masked word, whatever a tokenizer calls its own.
+MASKED_WORD = "[MASK]"
+
+
+def tasks_of_suite(settings: FinetuningParameters) -> Mapping[str, Task]:
+    """All tasks of the suite that is chosen, by name; those of the suite `extra` are what the settings say."""
+    if settings.suite == "extra":
+        return {name: _configured(name, task) for name, task in settings.extra_tasks.items()}
+    return {"glue": GLUE, "probes": PROBES}[settings.suite]
+
+
+def chosen_tasks(settings: FinetuningParameters) -> list[Task]:
+    """Find the tasks that `finetuning.suite` and `finetuning.tasks` name, each once.
+
+    Raises:
+        InputError: if there are none, one is unknown, or one needs another that is not chosen.
+    """
+    known = tasks_of_suite(settings)
+    names = dict.fromkeys(settings.tasks.get(settings.suite, []))
+    if not known:
+        raise InputError("The suite 'extra' has no tasks: describe some in finetuning.extra_tasks.")
+    if not names:
+        raise InputError(f"finetuning.tasks.{settings.suite} names no task: choose from {', '.join(known)}.")
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"There is no task '{name}' in the suite '{settings.suite}': choose from {', '.join(known)}."
+            )
+        if (needed := known[name].learned_from) and needed not in names:
+            raise InputError(
+                f"Task '{name}' is predicted by the models of '{needed}': add it to finetuning.tasks.{settings.suite}."
+            )
+    all_names = {*GLUE, *PROBES, *settings.extra_tasks}
+    if unknown := [name for name in settings.task_training if name not in all_names]:
+        raise InputError(
+            f"finetuning.task_training has settings for '{unknown[0]}', which is no task: correct the name."
+        )
+    return [known[name] for name in names]
+
+
+def _configured(name: str, settings: ExtraTaskParameters) -> Task:
+    return Task(
+        name,
+        tuple(settings.text_columns),
+        tuple(settings.metrics),
+        regression=settings.regression,
+        validation_splits=tuple(settings.validation_splits),
+    )

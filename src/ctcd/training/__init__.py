@@ -1,1 +1,0 @@
-"""The joint training of teacher and student: step, loop, optimiser, schedule, resumable state."""

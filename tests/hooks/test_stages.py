@@ -1,0 +1,247 @@
+import copy
+import logging
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import pipelines
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Node, Pipeline
+from kedro_datasets.text import TextDataset
+
+from ctcd.errors import InputError
+from ctcd.hooks.stages import ProjectHooks, check_inputs, check_parameters, stage_name
+from ctcd.settings import CONFIG_LOADER_ARGS
+
+RUN = {"only_missing_outputs": False, "load_versions": None}
+
+
+@pytest.fixture(scope="module")
+def base_parameters() -> dict[str, Any]:
+    """Load the parameters that a bare `kedro run` has."""
+    conf = Path(__file__).parents[2] / "conf"
+    return OmegaConfigLoader(str(conf), env="base", **CONFIG_LOADER_ARGS)["parameters"]
+
+
+def changed(parameters: dict[str, Any], dotted: str, value: Any) -> dict[str, Any]:
+    result = copy.deepcopy(parameters)
+    *parents, last = dotted.split(".")
+    level = result
+    for name in parents:
+        level = level[name]
+    level[last] = value
+    return result
+
+
+def test_the_parameters_of_base_are_right(base_parameters):
+    assert check_parameters(base_parameters).pretraining.steps == base_parameters["pretraining"]["steps"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("stepz", 3, "there is no parameter 'stepz'; did you mean 'pretraining.steps'?"),
+        ("executoin", {}, "there is no parameter 'executoin'; did you mean 'execution'?"),
+        ("pretraining.step", 3, "there is no parameter 'pretraining.step'; did you mean 'pretraining.steps'?"),
+        ("pretraining.teacher.layer", 3, "did you mean 'pretraining.teacher.layers'?"),
+        ("variants.ctcd.methods", "x", "'variants.ctcd.methods'; did you mean 'variants.ctcd.method'?"),
+        ("tracking.zzz", 1, "there is no parameter 'tracking.zzz'; tracking has enabled"),
+        ("pretraining.steps", "many", "'pretraining.steps' is 'many' but should be a valid integer"),
+        ("pretraining.steps", -1, "'pretraining.steps' is -1 but should be greater than or equal to 0"),
+        ("execution.device", "gpu", "'execution.device' is 'gpu' but should be 'auto', 'cpu' or 'cuda'"),
+        ("pretraining.teacher.width", 33, "pretraining.teacher: width 33 is not a multiple of heads"),
+        ("reporting", {}, "parameter 'reporting.confidence' is missing"),
+        ("corpus", "x" * 100, "parameter 'corpus' is 'xxx"),
+    ],
+)
+def test_a_wrong_parameter_is_named_with_what_is_allowed(base_parameters, name, value, sentence):
+    with pytest.raises(InputError) as error:
+        check_parameters(changed(base_parameters, name, value))
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 250
+
+
+def test_the_first_of_many_wrong_parameters_are_named(base_parameters):
+    parameters = {**base_parameters, **{f"unknown{number}": 1 for number in range(5)}}
+    with pytest.raises(InputError) as error:
+        check_parameters(parameters)
+    assert str(error.value).count("there is no parameter") == 3
+    assert str(error.value).endswith("; and 2 more")
+
+
+def test_parameters_are_checked_when_a_context_is_made(base_parameters):
+    wrong = SimpleNamespace(config_loader={"parameters": changed(base_parameters, "stepz", 3)})
+    with pytest.raises(InputError, match="stepz"):
+        ProjectHooks().after_context_created(wrong)
+
+
+def make(name: str) -> str:
+    return name
+
+
+def use(text: str) -> str:
+    return text.upper()
+
+
+class TestInputs:
+    @pytest.fixture(autouse=True)
+    def _registry(self, monkeypatch):
+        corpus = Pipeline([Node(make, "documents", "shards", name="write_shards")])
+        training = Pipeline([Node(use, "shards", "model", name="train")])
+        registry = {"__default__": corpus + training, "ctcd": corpus + training, "corpus": corpus, "training": training}
+        monkeypatch.setattr(pipelines, "_content", registry)
+        monkeypatch.setattr(pipelines, "set_requested", lambda names: None)
+
+    @pytest.fixture
+    def catalog(self, tmp_path) -> DataCatalog:
+        return DataCatalog({"shards": TextDataset(filepath=str(tmp_path / "shards")), "documents": MemoryDataset()})
+
+    def test_a_run_that_lacks_its_input_names_the_pipeline_that_makes_it(self, catalog):
+        with pytest.raises(InputError, match="'shards' does not exist yet: run the pipeline 'corpus' first"):
+            check_inputs(pipelines["training"], catalog, None)
+
+    def test_a_run_that_has_its_input_may_start(self, catalog):
+        catalog.save("shards", "text")
+        check_inputs(pipelines["training"], catalog, None)
+
+    def test_a_version_that_does_not_exist_is_named(self, catalog):
+        with pytest.raises(InputError, match="'shards' has no version '2020'"):
+            check_inputs(pipelines["training"], catalog, {"shards": "2020"})
+
+    def test_raw_data_are_left_to_their_dataset(self, catalog):
+        check_inputs(pipelines["corpus"], catalog, None)
+
+    def test_data_that_nothing_is_read_from_need_not_be_there(self, catalog):
+        check_inputs(pipelines["training"], catalog, None, unread={"shards"})
+
+    def test_a_run_of_missing_outputs_may_start_without_its_inputs(self, catalog):
+        ProjectHooks().before_pipeline_run({**RUN, "only_missing_outputs": True}, pipelines["training"], catalog)
+
+
+def run_node(hooks: ProjectHooks, node: Node, outputs: dict[str, Any]) -> None:
+    """Call the hooks as Kedro's runner does."""
+    for _ in node.inputs:
+        hooks.before_dataset_loaded(node)
+    hooks.before_node_run(node)
+    hooks.after_node_run(node)
+    for name, data in outputs.items():
+        hooks.after_dataset_saved(name, data, node)
+
+
+def started(pipeline: Pipeline, catalog: DataCatalog) -> ProjectHooks:
+    hooks = ProjectHooks()
+    hooks.before_pipeline_run(RUN, pipeline, catalog)
+    return hooks
+
+
+@pytest.fixture
+def lines(caplog):
+    caplog.set_level(logging.INFO, logger="ctcd")
+    return lambda: [message.split("  ")[0] for message in caplog.messages]
+
+
+def in_pipeline(function, name: str):
+    """Make a function that lives where the nodes of a pipeline live."""
+
+    def node_function(*arguments):
+        return function(*arguments)
+
+    node_function.__module__ = f"ctcd.pipelines.{name}.nodes"
+    return node_function
+
+
+def test_a_stage_is_named_after_its_pipeline_and_variant():
+    node = Node(in_pipeline(use, "corpus"), "a", "b", name="train_tokenizer")
+    assert stage_name(node) == "corpus: train tokenizer"
+    variant = Pipeline([Node(in_pipeline(use, "pretraining"), "a", "b", name="pretrain")], namespace="ctcd").nodes[0]
+    assert stage_name(variant) == "pretraining: pretrain (ctcd)"
+
+
+def test_a_stage_is_one_line_once_all_its_outputs_are_saved(lines):
+    node = Node(in_pipeline(use, "corpus"), "a", ["b", "c"], name="split")
+    hooks = started(Pipeline([node]), DataCatalog())
+    run_node(hooks, node, {"b": 1})
+    assert lines() == []
+    hooks.after_dataset_saved("c", 2, node)
+    assert lines() == ["corpus: split"]
+
+
+def test_a_long_stage_says_that_it_starts(lines):
+    node = Node(in_pipeline(use, "pretraining"), "params:execution", "b", name="pretrain")
+    run_node(started(Pipeline([node]), DataCatalog()), node, {"b": 1})
+    assert lines() == ["pretraining: pretrain ...", "pretraining: pretrain"]
+
+
+def test_a_node_that_tidies_up_says_nothing(lines):
+    node = Node(in_pipeline(print, "pretraining"), "a", None, name="clear")
+    run_node(started(Pipeline([node]), DataCatalog()), node, {})
+    assert lines() == []
+
+
+def test_a_stage_that_fails_is_named_once(lines):
+    node = Node(in_pipeline(use, "corpus"), "a", "b", name="split")
+    hooks = started(Pipeline([node]), DataCatalog())
+    hooks.before_dataset_loaded(node)
+    hooks.on_node_error(node)
+    hooks.on_pipeline_error(Pipeline([node]))
+    assert lines() == ["corpus: split"]
+
+
+def test_a_stage_that_cannot_load_its_input_is_named(lines):
+    node = Node(in_pipeline(use, "corpus"), "a", "b", name="split")
+    hooks = started(Pipeline([node]), DataCatalog())
+    hooks.before_dataset_loaded(node)
+    hooks.on_pipeline_error(Pipeline([node]))
+    assert lines() == ["corpus: split"]
+
+
+def test_the_end_shows_the_summary_and_where_the_report_is(tmp_path, monkeypatch, capsys, caplog):
+    caplog.set_level(logging.INFO, logger="ctcd")
+    monkeypatch.chdir(tmp_path)
+    node = Node(in_pipeline(use, "reporting"), "a", ["report", "summary"], name="write_report")
+    catalog = DataCatalog({"report": TextDataset(filepath=(tmp_path / "data" / "report.html").as_posix())})
+    hooks = started(Pipeline([node]), catalog)
+    run_node(hooks, node, {"report": "<html>", "summary": "student 71.3\n"})
+    hooks.after_pipeline_run(RUN, Pipeline([node]), catalog)
+    assert capsys.readouterr().out == "\nstudent 71.3\n\nReport: data/report.html\n"
+    assert re.fullmatch(r"finished in [\d:]+", caplog.messages[-1])
+
+
+def test_the_end_of_a_run_that_skipped_stages_says_so(caplog):
+    caplog.set_level(logging.INFO, logger="ctcd")
+    nodes = [Node(in_pipeline(use, "corpus"), name, name.upper(), name=name) for name in "ab"]
+    hooks = started(Pipeline(nodes), DataCatalog())
+    run_node(hooks, nodes[0], {"A": 1})
+    hooks.after_pipeline_run({**RUN, "only_missing_outputs": True}, Pipeline(nodes), DataCatalog())
+    assert re.fullmatch(r"finished in [\d:]+; 1 skipped because their outputs exist", caplog.messages[-1])
+
+
+def test_failed_fine_tunings_end_the_run_with_an_error_after_the_summary(capsys):
+    node = Node(in_pipeline(use, "finetuning"), "a", ["x.student.failures", "summary"], name="finetune")
+    hooks = started(Pipeline([node]), DataCatalog())
+    failures = pd.DataFrame({"task": ["rte", "cola"], "seed": [0, 1], "reason": ["It diverged.", "It broke."]})
+    run_node(hooks, node, {"x.student.failures": failures, "summary": "scores"})
+    with pytest.raises(InputError, match=r"2 fine-tunings failed .*: It diverged\."):
+        hooks.after_pipeline_run(RUN, Pipeline([node]), DataCatalog())
+    assert "scores" in capsys.readouterr().out
+
+
+def test_without_failures_the_run_ends_well():
+    node = Node(in_pipeline(use, "finetuning"), "a", "x.student.failures", name="finetune")
+    hooks = started(Pipeline([node]), DataCatalog())
+    run_node(hooks, node, {"x.student.failures": pd.DataFrame({"task": [], "seed": [], "reason": []})})
+    hooks.after_pipeline_run(RUN, Pipeline([node]), DataCatalog())
+
+
+def test_one_run_leaves_nothing_to_the_next(capsys):
+    node = Node(in_pipeline(use, "reporting"), "a", "summary", name="write_report")
+    hooks = started(Pipeline([node]), DataCatalog())
+    run_node(hooks, node, {"summary": "old"})
+    hooks.before_pipeline_run(RUN, Pipeline([node]), DataCatalog())
+    hooks.after_pipeline_run(RUN, Pipeline([node]), DataCatalog())
+    assert capsys.readouterr().out == ""

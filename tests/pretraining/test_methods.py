@@ -1,0 +1,169 @@
+"""Every method and every family, trained for a few steps."""
+
+import math
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+from ctcd.distillation.methods import METHODS
+from ctcd.errors import InputError
+from ctcd.lineage.state import StateStore
+from ctcd.modeling.architecture import build_model
+from ctcd.modeling.families import FAMILIES
+from ctcd.modeling.pretrained import PretrainedModel
+from ctcd.parameters import ModelParameters, SoftWeightsParameters
+from ctcd.pretraining import loop
+from ctcd.pretraining.loop import pretrain
+
+
+@pytest.fixture
+def train(shards, tokenizer, pretraining, execution, tmp_path):
+    def train(method: str, frozen=None, label: str = "variant", **changes):
+        settings = pretraining.model_copy(update=changes)
+        store = StateStore(tmp_path / label, label)
+        return pretrain(shards, tokenizer, METHODS[method], settings, execution, store, frozen)
+
+    return train
+
+
+@pytest.fixture
+def ready(train, tokenizer):
+    return PretrainedModel(train("standalone", label="ready")[0]["teacher"], tokenizer, "")
+
+
+def same(one, other) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_each_model_of_standalone_ends_with_the_weights_it_gets_alone(train, pretraining) -> None:
+    pair, _ = train("standalone", label="pair")
+    wider = pretraining.student.model_copy(update={"width": 64})
+    beside_another, _ = train("standalone", label="other", student=wider)
+    assert same(pair["teacher"], beside_another["teacher"])
+    wider = pretraining.teacher.model_copy(update={"width": 64})
+    beside_another, _ = train("standalone", label="third", teacher=wider)
+    assert same(pair["student"], beside_another["student"])
+
+
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_a_model_without_a_partner_gets_the_weights_of_standalone(role: str, train) -> None:
+    alone, history = train(f"{role}_alone", label="alone")
+    assert list(alone) == [role]
+    assert set(history.table()["role"]) == {role, "pair"}
+    assert same(alone[role], train("standalone", label="pair")[0][role])
+
+
+def test_a_frozen_teacher_teaches_the_student_and_stays_as_it_is(train, ready) -> None:
+    before = {name: value.clone() for name, value in ready.model.state_dict().items()}
+    models, history = train("one_way", ready)
+    assert list(models) == ["student"]
+    assert set(history.table()["role"]) == {"student", "pair"}
+    assert all(torch.equal(value, before[name]) for name, value in ready.model.state_dict().items())
+    assert not same(models["student"], train("standalone", label="alone")[0]["student"])
+
+
+def test_a_frozen_student_teaches_the_teacher(train, ready) -> None:
+    models, _ = train("reverse", ready)
+    assert list(models) == ["teacher"]
+
+
+def test_an_online_teacher_is_the_standalone_teacher(train) -> None:
+    online, standalone = train("one_way_online", label="a")[0], train("standalone", label="b")[0]
+    assert same(online["teacher"], standalone["teacher"])
+    assert not same(online["student"], standalone["student"])
+
+
+def test_self_distillation_trains_both_models_apart(train, pretraining) -> None:
+    models, history = train("self_distillation", label="a")
+    wider = pretraining.teacher.model_copy(update={"width": 64})
+    assert same(models["student"], train("self_distillation", label="b", teacher=wider)[0]["student"])
+    assert not same(models["student"], train("standalone", label="c")[0]["student"])
+    soft = history.table().query("metric == 'soft_loss' and role == 'student'")["value"]
+    assert (soft.iloc[1:] > 0).all()
+
+
+@pytest.mark.parametrize("changes", [{"label_smoothing": 0.1}, {"temperature": 2.0}])
+def test_the_settings_of_the_losses_matter(changes, train) -> None:
+    assert not same(train("ctcd", label="a", **changes)[0]["student"], train("ctcd", label="b")[0]["student"])
+
+
+def test_soft_weights_of_zero_are_standalone(train, monkeypatch) -> None:
+    monkeypatch.setattr(loop, "soft_weight_factor", lambda done, settings: 0.0)
+    without = train("ctcd", label="a")[0]
+    assert same(without["student"], train("standalone", label="b")[0]["student"])
+
+
+def test_the_schedule_of_the_soft_weights_matters(train) -> None:
+    fading = train("ctcd", label="a", soft_weights=SoftWeightsParameters(final_factor=0.0))[0]
+    assert not same(fading["student"], train("ctcd", label="b")[0]["student"])
+
+
+@pytest.mark.parametrize(("method", "has_ready"), [("one_way", False), ("ctcd", True)])
+def test_a_ready_model_that_is_missing_or_too_many_is_said_so(method: str, has_ready: bool, train, ready) -> None:
+    with pytest.raises(InputError, match="This method wants"):
+        train(method, ready if has_ready else None)
+
+
+def test_a_ready_model_of_another_vocabulary_is_refused(train, ready, documents) -> None:
+    from ctcd.corpus.tokenizer import train_tokenizer
+    from ctcd.parameters import TokenizerParameters
+
+    texts = (document.text for document in documents)
+    settings = TokenizerParameters(
+        vocabulary_size=500, lowercase=True, minimum_frequency=2, training_characters=100_000
+    )
+    with pytest.raises(InputError, match="another vocabulary than the corpus"):
+        train("one_way", PretrainedModel(ready.model, train_tokenizer(texts, settings), ""))
+
+
+def test_a_ready_model_with_more_logits_than_tokens_is_refused(train, ready) -> None:
+    ready.model.resize_token_embeddings(len(ready.tokenizer) + 5)
+    with pytest.raises(InputError, match="resize_token_embeddings"):
+        train("one_way", ready)
+
+
+def test_a_ready_roberta_counts_the_positions_that_it_does_not_use(train, tokenizer, shards) -> None:
+    shape = ModelParameters(architecture="roberta", layers=1, width=16, heads=2, feed_forward=32)
+    shorter = build_model(shape, tokenizer, shards.sequence_length - 1, 1, "teacher")
+    with pytest.raises(InputError, match=f"reads {shards.sequence_length - 1} tokens"):
+        train("one_way", PretrainedModel(shorter, tokenizer, ""))
+
+
+def test_a_folder_without_an_output_layer_is_no_ready_model(ready, tmp_path) -> None:
+    ready.model.base_model.save_pretrained(tmp_path)
+    ready.tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="no whole language model"):
+        PretrainedModel.load(tmp_path)
+
+
+def test_a_ready_model_in_half_precision_teaches_in_float32(train, ready, tmp_path) -> None:
+    ready.model.bfloat16().save_pretrained(tmp_path)
+    ready.tokenizer.save_pretrained(tmp_path)
+    loaded = PretrainedModel.load(tmp_path)
+    train("one_way", loaded)
+    assert {weight.dtype for weight in loaded.model.parameters()} == {torch.float32}
+
+
+def test_masked_and_causal_models_do_not_learn_together(train, pretraining) -> None:
+    with pytest.raises(InputError, match="do not learn together"):
+        train("ctcd", teacher=pretraining.teacher.model_copy(update={"architecture": "gpt2"}))
+
+
+@pytest.mark.parametrize("architecture", sorted(FAMILIES))
+def test_every_family_learns_and_is_reopened_by_transformers(architecture: str, train, tokenizer, tmp_path) -> None:
+    def shape(layers: int, width: int) -> ModelParameters:
+        return ModelParameters(architecture=architecture, layers=layers, width=width, heads=2, feed_forward=2 * width)
+
+    models, history = train("ctcd", teacher=shape(2, 32), student=shape(1, 16), steps=12, batch_size=16)
+    losses = history.table().query("metric == 'heldout_loss' and role == 'teacher'").set_index("step")["value"]
+    assert losses[0] == pytest.approx(math.log(len(tokenizer)), abs=0.3)
+    assert losses[12] < losses[0] - 0.05
+
+    auto = AutoModelForMaskedLM if FAMILIES[architecture].objective == "mlm" else AutoModelForCausalLM
+    tokens = torch.randint(5, len(tokenizer), (2, 16))
+    for role, model in models.items():
+        PretrainedModel(model, tokenizer, "").save(tmp_path / "saved" / role)
+        opened = auto.from_pretrained(tmp_path / "saved" / role).eval()
+        with torch.no_grad():
+            torch.testing.assert_close(opened(tokens).logits, model(tokens).logits, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,131 @@
+"""The joint step against a plain one: full logits, separate losses, one optimiser per model."""
+
+import copy
+
+import pytest
+import torch
+from torch.nn import functional
+
+from ctcd.distillation.methods import METHODS, Weights
+from ctcd.engine.hardware import Hardware
+from ctcd.engine.master_weights import MasterWeights
+from ctcd.engine.side_by_side import SideBySide
+from ctcd.modeling.architecture import build_model
+from ctcd.parameters import OptimiserParameters
+from ctcd.pretraining.batches import batch_of
+from ctcd.pretraining.masking import mask_tokens, masking_for
+from ctcd.pretraining.models import FrozenModel, MovingAverage, Trainee
+from ctcd.pretraining.step import train_step
+
+CPU = Hardware(torch.device("cpu"), torch.float32)
+ADAMW = OptimiserParameters(name="adamw", learning_rate=1e-3, weight_decay=0.01, maximum_gradient_norm=1.0)
+
+
+@pytest.fixture
+def models(pretraining, tokenizer, shards):
+    return [
+        build_model(shape, tokenizer, shards.sequence_length, 1, role)
+        for role, shape in (("teacher", pretraining.teacher), ("student", pretraining.student))
+    ]
+
+
+@pytest.fixture
+def batch(shards, tokenizer):
+    return mask_tokens(
+        batch_of(shards.sequences("train"), 0, 4, seed=1), masking_for(tokenizer, 0.15, CPU.device), 1, 0
+    )
+
+
+def step(models, batch, weights: Weights, optimiser: OptimiserParameters = ADAMW):
+    teacher, student = (Trainee.start(model, optimiser, CPU) for model in models)
+    return joint_step(teacher, student, batch, weights)
+
+
+def joint_step(teacher, student, batch, weights: Weights):
+    return train_step(teacher, student, batch, weights, 1.0, 0.0, 1.0, SideBySide(in_threads=True))
+
+
+@pytest.mark.parametrize("method", ["standalone", "ctcd", "one_way_online"])
+def test_one_step_equals_the_plain_way(method: str, models, batch) -> None:
+    weights = METHODS[method].weights
+    plain = copy.deepcopy(models)
+    losses, *norms, is_finite = step(models, batch, weights)
+    assert is_finite
+
+    logits = [model(input_ids=batch.input_ids).logits.flatten(0, 1)[batch.positions] for model in plain]
+    settings = ((weights.teacher_hard, weights.teacher_soft), (weights.student_hard, weights.student_soft))
+    for number, (model, (hard, soft)) in enumerate(zip(plain, settings, strict=True)):
+        own, other = logits[number], logits[1 - number].detach()
+        divergence = functional.kl_div(own.log_softmax(1), other.softmax(1), reduction="batchmean")
+        loss = hard * functional.cross_entropy(own, batch.labels) + soft * divergence
+        loss.backward(retain_graph=True)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.testing.assert_close(norms[number], norm)
+        decayed = [weight for weight in model.parameters() if weight.ndim >= 2]
+        rest = [weight for weight in model.parameters() if weight.ndim < 2]
+        torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}],
+            lr=1e-3,
+            betas=(0.9, 0.98),
+        ).step()
+        for (name, actual), expected in zip(models[number].named_parameters(), model.parameters(), strict=True):
+            torch.testing.assert_close(actual, expected, msg=lambda text, name=name: f"{name}: {text}")
+    assert losses.total.requires_grad is False
+
+
+def test_co_training_without_distillation_is_training_alone(models, batch) -> None:
+    stranger = copy.deepcopy(models[1])
+    torch.nn.init.normal_(stranger.get_input_embeddings().weight)
+    twice = copy.deepcopy(models[0])
+    step(models, batch, METHODS["standalone"].weights)
+    step([twice, stranger], batch, METHODS["standalone"].weights)
+    for one, other in zip(models[0].parameters(), twice.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_a_non_finite_loss_changes_no_weight(name: str, models, batch, pretraining) -> None:
+    optimiser = ADAMW if name == "adamw" else pretraining.optimiser
+    teacher, student = (Trainee.start(model, optimiser, CPU) for model in models)
+    joint_step(teacher, student, batch, METHODS["ctcd"].weights)  # moments are no longer zero
+    with torch.no_grad():
+        models[0].get_input_embeddings().weight[7] = float("nan")
+        batch.input_ids[0, 1] = 7
+    before = copy.deepcopy([model.state_dict() for model in models])
+    assert not joint_step(teacher, student, batch, METHODS["ctcd"].weights).is_finite
+    for model, kept in zip(models, before, strict=True):
+        for key, value in model.state_dict().items():
+            assert torch.equal(value.nan_to_num(), kept[key].nan_to_num()), key
+
+
+def test_a_frozen_teacher_is_learned_from_and_left_alone(models, batch) -> None:
+    plain = copy.deepcopy(models[1])
+    teacher, student = FrozenModel(models[0], CPU), Trainee.start(models[1], ADAMW, CPU)
+    before = copy.deepcopy(models[0].state_dict())
+    result = joint_step(teacher, student, batch, METHODS["one_way"].weights)
+    assert result.teacher_norm is None
+    assert all(torch.equal(value, before[name]) for name, value in models[0].state_dict().items())
+
+    source, own = (m(input_ids=batch.input_ids).logits.flatten(0, 1)[batch.positions] for m in (models[0], plain))
+    divergence = functional.kl_div(own.log_softmax(1), source.detach().softmax(1), reduction="batchmean")
+    (functional.cross_entropy(own, batch.labels) + 4 * divergence).backward()
+    torch.testing.assert_close(result.student_norm, torch.nn.utils.get_total_norm([w.grad for w in plain.parameters()]))
+
+
+def test_a_moving_average_follows_its_model(models) -> None:
+    start = copy.deepcopy(models[0].state_dict())
+    average = MovingAverage(models[0], CPU, decay=0.9)
+    with torch.no_grad():
+        for weight in models[0].parameters():
+            weight.add_(1.0)
+    average.update(MasterWeights(models[0], torch.float32))
+    for name, weight in average.model.named_parameters():
+        torch.testing.assert_close(weight, start[name] + 0.1, rtol=1e-5, atol=1e-6)
+
+
+def test_every_weight_is_trained_by_exactly_one_optimiser(models, pretraining) -> None:
+    trainee = Trainee.start(models[0], pretraining.optimiser, CPU)
+    trained = [id(w) for o in trainee.optimisers for group in o.param_groups for w in group["params"]]
+    assert sorted(trained) == sorted(id(weight) for weight in models[0].parameters())
+    muon = trainee.optimisers[1]
+    assert sum(len(group["params"]) for group in muon.param_groups) == 6 * pretraining.teacher.layers

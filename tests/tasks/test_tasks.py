@@ -1,0 +1,81 @@
+import pytest
+from pydantic import ValidationError
+
+from ctcd.errors import InputError
+from ctcd.parameters import ExtraTaskParameters, SearchParameters, TaskTraining
+from ctcd.tasks.metrics import METRICS
+from ctcd.tasks.probes import BUILDERS
+from ctcd.tasks.tasks import GLUE, PROBES, Task, chosen_tasks
+
+
+def test_glue_has_its_ten_tasks_and_mnli_two_validation_splits():
+    assert list(GLUE) == ["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli", "ax"]
+    assert GLUE["mnli"].splits == ("train", "validation_matched", "validation_mismatched")
+    assert [name for name, task in GLUE.items() if task.regression] == ["stsb"]
+
+
+def test_every_metric_of_every_task_exists():
+    for task in [*GLUE.values(), *PROBES.values()]:
+        assert set(task.metrics) <= set(METRICS)
+
+
+def test_every_probe_has_a_builder_and_the_other_way_round():
+    assert set(PROBES) == set(BUILDERS)
+
+
+def test_tasks_come_in_the_order_asked_for_and_once(make_settings):
+    settings = make_settings(suite="glue", tasks={"glue": ["rte", "cola", "rte"]})
+    assert [task.name for task in chosen_tasks(settings)] == ["rte", "cola"]
+
+
+def test_an_unknown_task_is_refused_with_the_known_ones(make_settings):
+    with pytest.raises(InputError, match=r"'colla'.*cola, sst2.*ax"):
+        chosen_tasks(make_settings(suite="glue", tasks={"glue": ["colla"]}))
+
+
+def test_the_diagnostic_task_goes_with_the_one_it_is_learned_from(make_settings):
+    with pytest.raises(InputError, match="'ax' is predicted by the models of 'mnli'"):
+        chosen_tasks(make_settings(suite="glue", tasks={"glue": ["ax", "rte"]}))
+    names = [task.name for task in chosen_tasks(make_settings(suite="glue", tasks={"glue": ["mnli", "ax"]}))]
+    assert names == ["mnli", "ax"]
+
+
+def test_a_task_beyond_the_suites_is_what_the_settings_say(make_settings):
+    extra = {"text_columns": ["a", "b"], "metrics": ["macro_f1"], "validation_splits": ["test"]}
+    settings = make_settings(suite="extra", tasks={"extra": ["own"]}, extra_tasks={"own": extra})
+    assert chosen_tasks(settings) == [Task("own", ("a", "b"), ("macro_f1",), validation_splits=("test",))]
+    with pytest.raises(InputError, match=r"describe some in finetuning.extra_tasks"):
+        chosen_tasks(make_settings(suite="extra", tasks={"extra": ["own"]}))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "regression", "sentence"),
+    [(["pearson"], False, "metric 'pearson' is not for classes"), (["f1"], True, "metric 'f1' is not for numbers")],
+)
+def test_metrics_that_do_not_fit_the_labels_are_refused(metrics, regression, sentence):
+    with pytest.raises(ValidationError, match=sentence):
+        ExtraTaskParameters(text_columns=["a"], metrics=metrics, regression=regression)
+
+
+def test_chosen_tasks_are_those_of_the_suite(make_settings):
+    settings = make_settings(suite="glue", tasks={"glue": ["rte"], "probes": ["topic"]})
+    assert [task.name for task in chosen_tasks(settings)] == ["rte"]
+
+
+def test_a_suite_without_tasks_is_refused(make_settings):
+    with pytest.raises(InputError, match="finetuning.tasks.glue names no task"):
+        chosen_tasks(make_settings(suite="glue", tasks={"probes": ["topic"]}))
+
+
+def test_settings_for_an_unknown_task_are_refused(make_settings):
+    settings = make_settings(suite="glue", tasks={"glue": ["rte"]}, task_training={"rtte": TaskTraining(epochs=2)})
+    with pytest.raises(InputError, match="'rtte'"):
+        chosen_tasks(settings)
+
+
+def test_lists_can_be_written_for_the_command_line(make_settings):
+    search = {"learning_rates": "1e-4+3e-4", "epochs": 3, "batch_sizes": "8+16"}
+    extra = {"own": {"text_columns": "a+b", "metrics": "accuracy+macro_f1", "validation_splits": "test"}}
+    settings = make_settings(suite="extra", tasks={"extra": "own"}, extra_tasks=extra, search=search)
+    assert settings.search == SearchParameters(learning_rates=[1e-4, 3e-4], epochs=[3], batch_sizes=[8, 16])
+    assert chosen_tasks(settings) == [Task("own", ("a", "b"), ("accuracy", "macro_f1"), validation_splits=("test",))]
