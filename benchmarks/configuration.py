@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from ctcd.parameters import ExecutionParameters
+from ctcd.engine.settings import ExecutionParameters
 
 CONFIGURATION = Path(__file__).parents[1] / "conf"
 BASE = "base"

@@ -17,10 +17,11 @@ from ctcd.distillation.losses import distillation_losses
 from ctcd.distillation.methods import METHODS, Weights
 from ctcd.engine.cuda_graphs import Replayed
 from ctcd.engine.hardware import Hardware, choose_hardware
+from ctcd.engine.settings import OptimiserParameters
 from ctcd.engine.side_by_side import SideBySide
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.logits import PredictedLogits
-from ctcd.parameters import ModelParameters, OptimiserParameters
+from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining.batches import to_device
 from ctcd.pretraining.masking import Masking, PredictionBatch, mask_tokens, masking_for
 from ctcd.pretraining.models import FrozenModel, NoModel, Trainee

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
+from ctcd.corpus.settings import TokenizerParameters
 from ctcd.corpus.tokenizer import train_tokenizer
 from ctcd.finetuning.encoding import Reading, TokenizedTask, tokenize_task
 from ctcd.finetuning.finetune import TaskSettings, usual_batch_size, usual_learning_rate
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.model_folder import ModelFolder, find_model
-from ctcd.parameters import ModelParameters, TokenizerParameters
+from ctcd.modeling.settings import ModelParameters
 from ctcd.tasks.files import FolderSuite
 from ctcd.tasks.suite import TaskData
 from ctcd.tasks.tasks import GLUE

@@ -8,8 +8,8 @@ from workload import Shape
 
 from ctcd.corpus.documents import Document
 from ctcd.corpus.installed_packages import find_installed_packages, harvest
+from ctcd.corpus.settings import TokenizerParameters
 from ctcd.corpus.tokenizer import train_tokenizer
-from ctcd.parameters import TokenizerParameters
 
 SPECIAL_TOKENS_PER_SEQUENCE = 2
 TRAINING_CHARACTERS = 1_000_000

@@ -12,17 +12,19 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ctcd.corpus.documents import Documents, read_documents, split_documents
 from ctcd.corpus.encoding import write_shards
 from ctcd.corpus.installed_packages import find_installed_packages, harvest, identify_packages
+from ctcd.corpus.settings import CorpusParameters
 from ctcd.corpus.shards import Shards
 from ctcd.corpus.tokenizer import load_tokenizer, train_tokenizer
 from ctcd.distillation.methods import method_of
 from ctcd.engine.hardware import choose_hardware
+from ctcd.engine.settings import ExecutionParameters
 from ctcd.lineage.state import StateStore
-from ctcd.parameters import CorpusParameters, ExecutionParameters, PretrainingParameters
 from ctcd.pretraining.batches import to_device
 from ctcd.pretraining.heldout import evaluate, heldout_batches
 from ctcd.pretraining.loop import pretrain
 from ctcd.pretraining.masking import mask_tokens, masking_for
 from ctcd.pretraining.models import Trainee
+from ctcd.pretraining.settings import PretrainingParameters
 
 HEAD_WIDTH = 64
 LONG = 1e9  # seconds between two training states: none is needed

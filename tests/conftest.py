@@ -14,25 +14,20 @@ import pytest
 
 from ctcd.corpus.documents import Documents, read_documents
 from ctcd.corpus.encoding import write_shards
+from ctcd.corpus.settings import CorpusParameters, ProbesParameters, TokenizerParameters
 from ctcd.corpus.shards import Shards
 from ctcd.corpus.tokenizer import train_tokenizer
+from ctcd.engine.settings import ExecutionParameters, OptimiserParameters
 from ctcd.finetuning.encoding import Reading, TokenizedTask, tokenize_task
 from ctcd.finetuning.finetune import TaskSettings
 from ctcd.finetuning.jobs import Job
 from ctcd.finetuning.scoring import Stores
+from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.lineage.array_store import ArrayStore
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.model_folder import ModelFolder
-from ctcd.parameters import (
-    CorpusParameters,
-    ExecutionParameters,
-    FinetuningParameters,
-    ModelParameters,
-    OptimiserParameters,
-    PretrainingParameters,
-    ProbesParameters,
-    TokenizerParameters,
-)
+from ctcd.modeling.settings import ModelParameters
+from ctcd.pretraining.settings import PretrainingParameters
 from ctcd.tasks.files import FolderSuite
 from ctcd.tasks.probe_sentences import collect_sentences
 from ctcd.tasks.suite import Suite

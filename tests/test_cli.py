@@ -20,7 +20,8 @@ from omegaconf import OmegaConf
 
 from ctcd.cli import RunCommand, error_sentence, run
 from ctcd.errors import InputError
-from ctcd.parameters import ModelParameters, ReportingParameters
+from ctcd.modeling.settings import ModelParameters
+from ctcd.reporting.settings import ReportingParameters
 
 ROOT = Path(__file__).parents[1]
 

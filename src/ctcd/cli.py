@@ -26,9 +26,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 import ctcd.settings  # noqa: F401  its warning filters are for every command
-from ctcd import parameters
 from ctcd.errors import InputError
 from ctcd.hooks.checks import parameter_sentence
+from ctcd.lineage.settings import Settings
 
 INTERRUPTED = 130
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
@@ -74,7 +74,7 @@ def _space(error: BaseException) -> str | None:
 
 
 def _parameters(error: BaseException) -> str | None:
-    if isinstance(error, ValidationError) and hasattr(parameters, error.title):
+    if isinstance(error, ValidationError) and error.title in {each.__name__ for each in Settings.__subclasses__()}:
         return parameter_sentence(error)
     return str(error) if isinstance(error, ParameterValidationError) else None
 

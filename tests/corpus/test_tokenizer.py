@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
+from ctcd.corpus.settings import TokenizerParameters
 from ctcd.corpus.tokenizer import SPECIAL_TOKENS, load_tokenizer, tokenizer_hash, train_tokenizer
 from ctcd.errors import InputError
-from ctcd.parameters import TokenizerParameters
 
 SETTINGS = TokenizerParameters(vocabulary_size=300, lowercase=True, minimum_frequency=1, training_characters=50_000)
 TRAIN_AND_PRINT = """
 import sys
 from pydoc_data.topics import topics
 from ctcd.corpus.tokenizer import train_tokenizer
-from ctcd.parameters import TokenizerParameters
+from ctcd.corpus.settings import TokenizerParameters
 settings = TokenizerParameters(vocabulary_size=900, lowercase=True, minimum_frequency=2, training_characters=400_000)
 symbols = "tree├──leaf │ a→b→c x─┬─y ½+¼=¾ naïve≠naive €5 20°C " * 9  # neither letters nor punctuation
 vocabulary = train_tokenizer([symbols, *topics.values()], settings).get_vocab()

@@ -9,11 +9,12 @@ from torch import nn
 from ctcd.distillation.methods import METHODS
 from ctcd.engine.hardware import Hardware
 from ctcd.engine.master_weights import MasterWeights
+from ctcd.engine.settings import OptimiserParameters
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.attention import accelerate_attention
 from ctcd.modeling.families import FAMILIES
-from ctcd.parameters import ModelParameters, OptimiserParameters
+from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining.batches import batch_of
 from ctcd.pretraining.loop import pretrain
 from ctcd.pretraining.masking import mask_tokens, masking_for

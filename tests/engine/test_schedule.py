@@ -1,7 +1,7 @@
 import pytest
 
 from ctcd.engine.schedule import SCHEDULES, learning_rate_factor, soft_weight_factor
-from ctcd.parameters import SoftWeightsParameters
+from ctcd.pretraining.settings import SoftWeightsParameters
 
 
 def test_warm_up_then_decay_by_hand() -> None:

@@ -6,8 +6,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from ctcd.errors import InputError
 from ctcd.finetuning import finetune as module
 from ctcd.finetuning.finetune import TaskSettings, usual_learning_rate
+from ctcd.finetuning.settings import TaskTraining
 from ctcd.modeling.model_folder import ModelFolder
-from ctcd.parameters import TaskTraining
 
 FAMILIES = [("bert", True), ("distilbert", False), ("roberta-prelayernorm", False), ("modernbert", False)]
 

@@ -9,8 +9,8 @@ import pytest
 from ctcd.errors import InputError
 from ctcd.finetuning import jobs
 from ctcd.finetuning.scoring import Stores, score_majority_class, score_model
+from ctcd.finetuning.settings import TaskTraining
 from ctcd.lineage.array_store import ArrayStore
-from ctcd.parameters import TaskTraining
 from ctcd.tasks.files import FolderSuite
 from ctcd.tasks.metrics import score
 from ctcd.tasks.submission import submission_files

@@ -7,7 +7,7 @@ from ctcd.finetuning.encoding import Reading, tokenize_task
 from ctcd.finetuning.finetune import Predictions, TaskSettings
 from ctcd.finetuning.jobs import Failed, Job, run_jobs
 from ctcd.finetuning.search import SELECTION, divide_training, search_settings
-from ctcd.parameters import SearchParameters
+from ctcd.finetuning.settings import SearchParameters
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from ctcd.errors import InputError
 from ctcd.modeling.architecture import build_model, has_dropout, parameter_count
 from ctcd.modeling.families import FAMILIES
 from ctcd.modeling.pretrained import PretrainedModel
-from ctcd.parameters import ModelParameters
+from ctcd.modeling.settings import ModelParameters
 
 
 def shape(architecture: str = "bert", **changes) -> ModelParameters:

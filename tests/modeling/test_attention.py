@@ -9,7 +9,7 @@ from ctcd.modeling.architecture import build_model
 from ctcd.modeling.attention import accelerate_attention, restore_attention
 from ctcd.modeling.families import FAMILIES
 from ctcd.modeling.logits import PredictedLogits
-from ctcd.parameters import ModelParameters
+from ctcd.modeling.settings import ModelParameters
 
 LENGTH, LAYERS = 16, 4
 

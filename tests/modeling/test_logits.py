@@ -11,7 +11,7 @@ from ctcd.modeling import logits as module
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.families import FAMILIES
 from ctcd.modeling.logits import PredictedLogits
-from ctcd.parameters import ModelParameters
+from ctcd.modeling.settings import ModelParameters
 
 POSITIONS = torch.tensor([0, 5, 17, 40])
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from ctcd.modeling.architecture import build_model
-from ctcd.parameters import ModelParameters
+from ctcd.modeling.settings import ModelParameters
 
 CHOICE = """finetuning:
   tasks: {glue: [cola, rte]}

@@ -5,9 +5,9 @@ from pydantic import ValidationError
 
 from ctcd.distillation.methods import METHODS
 from ctcd.lineage.state import StateStore
-from ctcd.parameters import PretrainingParameters, VariantParameters
 from ctcd.pretraining.budget import in_steps, operations_of, spent_operations
 from ctcd.pretraining.loop import pretrain
+from ctcd.pretraining.settings import PretrainingParameters, VariantParameters
 
 
 def steps_of(settings, tokenizer, shards, method: str = "ctcd") -> int:

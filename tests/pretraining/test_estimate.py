@@ -5,13 +5,15 @@ import torch
 
 from ctcd.distillation.methods import METHODS
 from ctcd.engine.hardware import Hardware
+from ctcd.engine.settings import OptimiserParameters
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.families import FAMILIES
 from ctcd.modeling.operations import count_operations
-from ctcd.parameters import ModelParameters, OptimiserParameters, PretrainingParameters
+from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining import estimate as module
 from ctcd.pretraining.budget import operations_of
 from ctcd.pretraining.estimate import AssumedVocabulary, assumed_sequences, estimate, estimate_memory, measure_speed
+from ctcd.pretraining.settings import PretrainingParameters
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
 CPU_BFLOAT16 = Hardware(torch.device("cpu"), torch.bfloat16)

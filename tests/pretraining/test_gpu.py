@@ -12,12 +12,12 @@ from ctcd.engine.hardware import Hardware
 from ctcd.engine.side_by_side import SideBySide
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.architecture import build_model
-from ctcd.parameters import SoftWeightsParameters
 from ctcd.pretraining import joint_step
 from ctcd.pretraining.batches import batch_of, to_device
 from ctcd.pretraining.loop import pretrain
 from ctcd.pretraining.masking import mask_tokens, masking_for
 from ctcd.pretraining.models import Trainee
+from ctcd.pretraining.settings import SoftWeightsParameters
 from ctcd.pretraining.step import train_step
 
 pytestmark = pytest.mark.gpu

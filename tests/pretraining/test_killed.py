@@ -19,7 +19,8 @@ from ctcd.corpus.shards import Shards
 from ctcd.corpus.tokenizer import load_tokenizer
 from ctcd.distillation.methods import METHODS
 from ctcd.modeling.pretrained import PretrainedModel
-from ctcd.parameters import ExecutionParameters, PretrainingParameters
+from ctcd.engine.settings import ExecutionParameters
+from ctcd.pretraining.settings import PretrainingParameters
 from ctcd.pretraining.loop import pretrain
 from ctcd.lineage.state import StateStore
 

@@ -187,8 +187,8 @@ def test_required_state_that_is_missing_is_said_so(shards, tokenizer, pretrainin
 
 
 def test_shards_of_another_tokenizer_are_refused(shards, documents, pretraining, execution, store) -> None:
+    from ctcd.corpus.settings import TokenizerParameters
     from ctcd.corpus.tokenizer import train_tokenizer
-    from ctcd.parameters import TokenizerParameters
 
     other = train_tokenizer(
         (document.text for document in documents),

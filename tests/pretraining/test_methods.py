@@ -12,9 +12,10 @@ from ctcd.lineage.state import StateStore
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.families import FAMILIES
 from ctcd.modeling.pretrained import PretrainedModel
-from ctcd.parameters import ModelParameters, SoftWeightsParameters
+from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining import loop
 from ctcd.pretraining.loop import pretrain
+from ctcd.pretraining.settings import SoftWeightsParameters
 
 
 @pytest.fixture
@@ -106,8 +107,8 @@ def test_a_ready_model_that_is_missing_or_too_many_is_said_so(method: str, has_r
 
 
 def test_a_ready_model_of_another_vocabulary_is_refused(train, ready, documents) -> None:
+    from ctcd.corpus.settings import TokenizerParameters
     from ctcd.corpus.tokenizer import train_tokenizer
-    from ctcd.parameters import TokenizerParameters
 
     texts = (document.text for document in documents)
     settings = TokenizerParameters(

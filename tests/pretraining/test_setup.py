@@ -3,7 +3,7 @@ import torch
 
 from ctcd.engine.hardware import Hardware
 from ctcd.modeling.architecture import build_outline
-from ctcd.parameters import ModelParameters
+from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining.setup import can_share_a_step
 
 CPU = Hardware(torch.device("cpu"), torch.float32)

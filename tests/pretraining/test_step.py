@@ -9,9 +9,9 @@ from torch.nn import functional
 from ctcd.distillation.methods import METHODS, Weights
 from ctcd.engine.hardware import Hardware
 from ctcd.engine.master_weights import MasterWeights
+from ctcd.engine.settings import OptimiserParameters
 from ctcd.engine.side_by_side import SideBySide
 from ctcd.modeling.architecture import build_model
-from ctcd.parameters import OptimiserParameters
 from ctcd.pretraining.batches import batch_of
 from ctcd.pretraining.masking import mask_tokens, masking_for
 from ctcd.pretraining.models import FrozenModel, MovingAverage, Trainee

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from ctcd.corpus.documents import Document
+from ctcd.corpus.settings import ProbesParameters
 from ctcd.errors import InputError
-from ctcd.parameters import ProbesParameters
 from ctcd.tasks.probe_sentences import collect_sentences
 from ctcd.tasks.probes import BUILDERS, make_probes
 from ctcd.tasks.tasks import MASKED_WORD, PROBES

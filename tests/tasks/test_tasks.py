@@ -2,9 +2,10 @@ import pytest
 from pydantic import ValidationError
 
 from ctcd.errors import InputError
-from ctcd.parameters import ExtraTaskParameters, SearchParameters, TaskTraining
+from ctcd.finetuning.settings import SearchParameters, TaskTraining
 from ctcd.tasks.metrics import METRICS
 from ctcd.tasks.probes import BUILDERS
+from ctcd.tasks.settings import ExtraTaskParameters
 from ctcd.tasks.tasks import GLUE, PROBES, Task, chosen_tasks
 
 

@@ -14,10 +14,10 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from ctcd.corpus.documents import Document, Documents, split_documents
+from ctcd.corpus.settings import CorpusParameters
 from ctcd.corpus.shards import METADATA, ShardWriter
 from ctcd.corpus.tokenizer import tokenizer_hash
 from ctcd.errors import InputError
-from ctcd.parameters import CorpusParameters
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from tokenizers.models import WordPiece
 from tokenizers.trainers import WordPieceTrainer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from ctcd.corpus.settings import TokenizerParameters
 from ctcd.errors import InputError
-from ctcd.parameters import TokenizerParameters
 
 SPECIAL_TOKENS = {
     "pad_token": "[PAD]",

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ctcd.errors import InputError
-from ctcd.parameters import WeightName
 
 Role = Literal["teacher", "student"]
 ROLES: tuple[Role, Role] = ("teacher", "student")
+WeightName = Literal["teacher_hard", "teacher_soft", "student_hard", "student_soft"]
 
 
 def roles_except(frozen: Role | None) -> tuple[Role, ...]:

@@ -9,9 +9,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ctcd.engine.compilation import can_compile_for_gpu
+from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
 from ctcd.modeling.attention import accelerate_attention
-from ctcd.parameters import ExecutionParameters
 
 # Narrower models gain little from bfloat16 on a CPU, and so compute the same on every one.
 NARROWEST_FOR_BFLOAT16_ON_CPU = 128

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn, optim
 
 from ctcd.engine.muon import Muon
-from ctcd.parameters import OptimiserParameters
+from ctcd.engine.settings import OptimiserParameters
 
 FIRST_BETA = 0.9
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from ctcd.parameters import SoftWeightsParameters
+from ctcd.pretraining.settings import SoftWeightsParameters
 
 # From the share of the steps after the warm-up that is done (0 to 1) to the share of the peak rate.
 SCHEDULES: dict[str, Callable[[float], float]] = {

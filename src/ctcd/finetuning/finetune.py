@@ -16,12 +16,13 @@ from ctcd.engine.cuda_graphs import Replayed, Turn
 from ctcd.engine.device_share import GpuShare
 from ctcd.engine.hardware import Hardware, choose_hardware
 from ctcd.engine.schedule import learning_rate_factor
+from ctcd.engine.settings import ExecutionParameters
 from ctcd.engine.weight_update import WeightUpdate
 from ctcd.errors import InputError
 from ctcd.finetuning.buckets import BatchShape, DeviceSplit, buckets_on, evaluation_batches, training_batches
 from ctcd.finetuning.encoding import TokenizedTask
+from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.modeling.model_folder import ModelFolder
-from ctcd.parameters import ExecutionParameters, FinetuningParameters
 from ctcd.tasks.tasks import Task
 
 # Batches of 128 instead of 32 from so many training examples on, which MNLI and QQP have: Lan et al. 2020

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 import torch
 
 from ctcd.engine.processor import usable_cores
+from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
 from ctcd.finetuning.encoding import TokenizedTask
 from ctcd.finetuning.finetune import Predictions, TaskSettings, finetune
 from ctcd.modeling.model_folder import ModelFolder
-from ctcd.parameters import ExecutionParameters
 
 logger = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import pandas as pd
 
+from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
 from ctcd.finetuning.encoding import Reading, TokenizedTask, tokenize_task
 from ctcd.finetuning.finetune import TaskSettings
@@ -23,9 +24,9 @@ from ctcd.finetuning.result_rows import (
     test_rows,
 )
 from ctcd.finetuning.search import search_settings
+from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.lineage.array_store import ArrayStore
 from ctcd.modeling.model_folder import ModelFolder
-from ctcd.parameters import ExecutionParameters, FinetuningParameters
 from ctcd.tasks.metrics import main_values, majority_class
 from ctcd.tasks.suite import Suite, TaskData
 from ctcd.tasks.tasks import Task

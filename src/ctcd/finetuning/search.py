@@ -12,8 +12,8 @@ from ctcd.engine.randomness import seed_from
 from ctcd.finetuning.encoding import TokenizedTask
 from ctcd.finetuning.finetune import TaskSettings
 from ctcd.finetuning.jobs import Failed, Finished, Job
+from ctcd.finetuning.settings import SearchParameters
 from ctcd.lineage.digest import digest
-from ctcd.parameters import SearchParameters
 from ctcd.tasks.metrics import score
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from ctcd.engine.randomness import seed_from
 from ctcd.errors import InputError
 from ctcd.modeling.families import FAMILIES
-from ctcd.parameters import ModelParameters
+from ctcd.modeling.settings import ModelParameters
 
 _NUMBERED_AFTER_PADDING = ("roberta", "roberta-prelayernorm")
 # Names of the feed-forward part's width and of the dropout rates, where a family has them.

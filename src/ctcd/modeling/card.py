@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ctcd.modeling.families import FAMILIES
-from ctcd.parameters import PretrainingParameters
+from ctcd.pretraining.settings import PretrainingParameters
 
 
 class _Kind(NamedTuple):

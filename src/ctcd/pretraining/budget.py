@@ -6,7 +6,8 @@ from ctcd.distillation.methods import Method, Role
 from ctcd.modeling.architecture import Vocabulary, build_model, build_outline
 from ctcd.modeling.families import FAMILIES
 from ctcd.modeling.operations import Operations, count_operations
-from ctcd.parameters import ModelParameters, PretrainingParameters
+from ctcd.modeling.settings import ModelParameters
+from ctcd.pretraining.settings import PretrainingParameters
 
 
 def in_steps(

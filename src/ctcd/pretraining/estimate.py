@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 import torch
 
+from ctcd.corpus.settings import CorpusParameters
 from ctcd.distillation.methods import Method, Role
 from ctcd.engine.hardware import Hardware
 from ctcd.engine.optimiser import layer_matrices
 from ctcd.modeling.architecture import build_outline, parameter_count
-from ctcd.parameters import CorpusParameters, ModelParameters, PretrainingParameters
+from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining.budget import in_steps, operations_of, predicted_share, spent_operations
+from ctcd.pretraining.settings import PretrainingParameters
 
 # English, mixed as by conf/paper: 14 in BookCorpus (66 bytes in a row), 31 in Wikipedia (counted in 400 articles).
 PIECES_PER_SENTENCE = 21

@@ -16,17 +16,18 @@ from ctcd.distillation.methods import ROLES, Method, Role
 from ctcd.engine.progress import Progress, log_metrics
 from ctcd.engine.randomness import seed_from
 from ctcd.engine.schedule import learning_rate_factor, soft_weight_factor
+from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.architecture import parameter_count
 from ctcd.modeling.pretrained import PretrainedModel
-from ctcd.parameters import ExecutionParameters, PretrainingParameters
 from ctcd.pretraining.batches import prefetched, rows_of_step
 from ctcd.pretraining.checkpoint import resume_training, save_training
 from ctcd.pretraining.heldout import HeldoutScore, evaluate
 from ctcd.pretraining.history import History
 from ctcd.pretraining.joint_step import JointStep, joint_step_of
 from ctcd.pretraining.masking import PredictionBatch
+from ctcd.pretraining.settings import PretrainingParameters
 from ctcd.pretraining.setup import Training, start_training
 
 HISTORY_ROWS = 100  # points of a training curve

@@ -12,9 +12,9 @@ from transformers import PreTrainedModel
 from ctcd.engine.hardware import Hardware
 from ctcd.engine.master_weights import MasterWeights
 from ctcd.engine.optimiser import build_optimisers, set_learning_rate
+from ctcd.engine.settings import OptimiserParameters
 from ctcd.modeling.attention import restore_attention
 from ctcd.modeling.logits import PredictedLogits
-from ctcd.parameters import OptimiserParameters
 from ctcd.pretraining.masking import PredictionBatch
 
 

@@ -13,19 +13,21 @@ from ctcd.corpus.shards import Sequences, Shards
 from ctcd.corpus.tokenizer import tokenizer_hash
 from ctcd.distillation.methods import Method, Role
 from ctcd.engine.hardware import Hardware, choose_hardware
+from ctcd.engine.settings import ExecutionParameters
 from ctcd.engine.side_by_side import SideBySide
 from ctcd.errors import InputError
 from ctcd.lineage.state import flatten
 from ctcd.modeling.architecture import build_model, extra_positions, has_dropout, parameter_count
 from ctcd.modeling.families import FAMILIES, Objective
 from ctcd.modeling.pretrained import PretrainedModel
-from ctcd.parameters import ExecutionParameters, ModelParameters, PretrainingParameters
+from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining.batches import batch_of, to_device
 from ctcd.pretraining.budget import in_steps
 from ctcd.pretraining.heldout import heldout_batches
 from ctcd.pretraining.history import History
 from ctcd.pretraining.masking import PredictionBatch, mask_tokens, masking_for, next_tokens
 from ctcd.pretraining.models import FrozenModel, MovingAverage, Trainee
+from ctcd.pretraining.settings import PretrainingParameters
 
 # Each half of a batch adds up all gradients for itself, and casts the output layers. With more weights than this to a
 # token of the batch that costs more than working on both halves at the same time saves, and memory besides.

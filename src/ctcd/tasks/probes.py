@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from ctcd.corpus.documents import Document
+from ctcd.corpus.settings import ProbesParameters
 from ctcd.engine.randomness import seed_from
 from ctcd.errors import InputError
-from ctcd.parameters import ProbesParameters
 from ctcd.tasks.probe_sentences import SentenceDocument, collect_sentences, split_by_document
 from ctcd.tasks.suite import LABEL
 from ctcd.tasks.tasks import MASKED_WORD

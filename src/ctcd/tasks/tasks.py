@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ctcd.errors import InputError
-from ctcd.parameters import ExtraTaskParameters, FinetuningParameters
+from ctcd.finetuning.settings import FinetuningParameters
+from ctcd.tasks.settings import ExtraTaskParameters
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ctcd.parameters import CorpusParameters
+from ctcd.corpus.settings import CorpusParameters
 
 # The probes need a few thousand sentences; a corpus of gigabytes is not read to its end for them.
 PROBE_CHARACTERS = 20_000_000

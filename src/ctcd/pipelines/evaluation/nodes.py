@@ -4,8 +4,10 @@ from typing import Any
 
 import pandas as pd
 
-from ctcd.parameters import ExecutionParameters, FinetuningParameters, ReportingParameters
+from ctcd.engine.settings import ExecutionParameters
+from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.pipelines.finetuning.nodes import chosen_suite
+from ctcd.reporting.settings import ReportingParameters
 
 
 def evaluate_model(

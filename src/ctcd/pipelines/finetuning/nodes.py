@@ -4,7 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from ctcd.parameters import ExecutionParameters, FinetuningParameters
+from ctcd.engine.settings import ExecutionParameters
+from ctcd.finetuning.settings import FinetuningParameters
 
 
 def chosen_suite(finetuning: FinetuningParameters, probes: Any, glue: Any, extra: Any) -> Any:

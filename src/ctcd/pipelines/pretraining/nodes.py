@@ -4,7 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from ctcd.parameters import ExecutionParameters, PretrainingParameters, VariantParameters
+from ctcd.engine.settings import ExecutionParameters
+from ctcd.pretraining.settings import PretrainingParameters, VariantParameters
 
 
 def pretrain_models(

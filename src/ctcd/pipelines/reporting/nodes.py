@@ -4,7 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from ctcd.parameters import Parameters, ReportingParameters
+from ctcd.parameters import Parameters
+from ctcd.reporting.settings import ReportingParameters
 
 
 def compare_scores(scores: pd.DataFrame, reporting: ReportingParameters) -> pd.DataFrame:

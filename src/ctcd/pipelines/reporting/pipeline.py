@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from kedro.pipeline import Node, Pipeline
 
-from ctcd.parameters import ReportingParameters
 from ctcd.pipelines.reporting import nodes
+from ctcd.reporting.settings import ReportingParameters
 from ctcd.reporting.tables import model_name
 
 

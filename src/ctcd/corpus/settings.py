@@ -1,0 +1,41 @@
+"""Settings of the corpus."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ctcd.lineage.settings import PositiveInteger, Settings
+
+
+class TokenizerParameters(Settings):
+    """How a WordPiece tokenizer is trained.
+
+    Of a ready tokenizer on the hub `vocabulary_size` is what the estimate of a run assumes before it is fetched.
+    """
+
+    vocabulary_size: Annotated[int, Field(ge=64)]
+    lowercase: bool
+    minimum_frequency: PositiveInteger
+    training_characters: PositiveInteger
+
+
+class ProbesParameters(Settings):
+    """Sizes of the tasks that are made from held-out documents."""
+
+    train_examples: PositiveInteger
+    validation_examples: PositiveInteger
+    seed: int
+
+
+class CorpusParameters(Settings):
+    """From documents to packed sequences of `sequence_length` tokens.
+
+    Of the sentences one in `keep_every` is kept, and of these the first `sentences`.
+    """
+
+    keep_every: PositiveInteger = 1
+    sentences: PositiveInteger | None = None
+    heldout_share: Annotated[float, Field(gt=0.0, le=0.5)]
+    sequence_length: Annotated[int, Field(ge=8)]
+    tokenizer: TokenizerParameters
+    probes: ProbesParameters

@@ -1,0 +1,44 @@
+"""Settings of fine-tuning."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ctcd.lineage.settings import Listed, Names, PositiveInteger, PositiveNumber, Settings, Share
+from ctcd.tasks.settings import ExtraTaskParameters
+
+
+class TaskTraining(Settings):
+    """Fine-tuning settings of one task where they differ from the suite's."""
+
+    epochs: PositiveInteger | None = None
+    batch_size: PositiveInteger | None = None
+    learning_rate: PositiveNumber | None = None
+
+
+class SearchParameters(Settings):
+    """A grid of fine-tuning settings, decided on a share of the training data; what is empty is not searched."""
+
+    learning_rates: Annotated[list[PositiveNumber], Listed] = []
+    epochs: Annotated[list[PositiveInteger], Listed] = []
+    batch_sizes: Annotated[list[PositiveInteger], Listed] = []
+    share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+
+
+class FinetuningParameters(Settings):
+    """Fine-tuning and scoring of one model on a suite of tasks."""
+
+    suite: Literal["probes", "glue", "extra"]
+    tasks: dict[Literal["probes", "glue", "extra"], Names]
+    extra_tasks: dict[str, ExtraTaskParameters] = {}
+    seeds: PositiveInteger
+    epochs: PositiveInteger
+    batch_size: PositiveInteger | None
+    learning_rate: PositiveNumber | None
+    warmup_share: Share
+    weight_decay: Annotated[float, Field(ge=0.0)]
+    dropout: Share | None
+    maximum_length: Annotated[int, Field(ge=8)] | None
+    task_training: dict[str, TaskTraining] = {}
+    search: SearchParameters = SearchParameters()
+    submission: bool = True

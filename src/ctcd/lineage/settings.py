@@ -1,0 +1,29 @@
+"""What settings are made of."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+PositiveInteger = Annotated[int, Field(ge=1)]
+
+PositiveNumber = Annotated[float, Field(gt=0.0)]
+
+
+def _listed(value: Any) -> Any:
+    """Read `a+b`, or a single number, as a list: `--params` of Kedro's command line knows none."""
+    if isinstance(value, str):
+        return value.split("+")
+    return [value] if isinstance(value, int | float) else value
+
+
+Listed = BeforeValidator(_listed)
+
+Names = Annotated[list[str], Listed]
+
+
+class Settings(BaseModel):
+    """A group of settings: unknown names are refused and values cannot be changed after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,1 @@
+"""Studies: questions with their variants and claims, one YAML file each."""

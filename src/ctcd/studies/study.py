@@ -1,0 +1,53 @@
+"""A study: a question, the variants that answer it, and the claims that it tests."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ctcd.distillation.methods import Role
+from ctcd.lineage.settings import Settings
+
+Measure = Literal["scores", "heldout_loss"]
+
+
+class Claim(Settings):
+    """A sentence that a study tests: one model is better than another one.
+
+    Attributes:
+        better: variant and role, as in `ctcd student`.
+        than: variant and role of the reference.
+        on: `scores` (mean over tasks, in points) or `heldout_loss` (in nats; lower is better).
+        primary: whether the claim makes the headline.
+        paper: the difference that the paper reports, in points.
+    """
+
+    better: str
+    than: str
+    on: Measure = "scores"
+    primary: bool = False
+    paper: float | None = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A variant as far as the wiring depends on it.
+
+    Attributes:
+        name: its Kedro namespace.
+        trained: the roles that its method trains.
+        source: the variant whose model in the other role it learns from; None if there is none.
+    """
+
+    name: str
+    trained: tuple[Role, ...]
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question with its variants and claims; one Kedro pipeline."""
+
+    name: str
+    question: str
+    variants: Mapping[str, Variant]
+    claims: tuple[Claim, ...]
