@@ -31,7 +31,8 @@ def pretrain_models(
         role: model_card(training_state.label, role, variant.method, settings, shards.metadata, table)
         for role in models
     }
-    return *(PretrainedModel(model, tokenizer, cards[role]) for role, model in models.items()), table
+    lineage = {"corpus": shards.metadata["fingerprint"]}
+    return *(PretrainedModel(model, tokenizer, cards[role], lineage) for role, model in models.items()), table
 
 
 def clear_training_state(training_state: Any, history: pd.DataFrame) -> None:
