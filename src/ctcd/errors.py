@@ -6,3 +6,8 @@ class InputError(Exception):
 
     The command line prints the message alone, without a traceback.
     """
+
+
+def reason(error: BaseException) -> str:
+    """The first line of an error's message, to be quoted in a sentence; the error's kind if it has no message."""
+    return str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__

@@ -1,4 +1,4 @@
-"""The versioned folders: shards, tokenizers, models; and the handle to a training state."""
+"""The versioned folders: shards, tokenizers, models."""
 
 import os
 from pathlib import Path
@@ -11,8 +11,7 @@ from ctcd.corpus.encoding import write_shards
 from ctcd.datasets.folder_dataset import FolderDataset
 from ctcd.datasets.pretrained_model_dataset import PretrainedModelDataset
 from ctcd.datasets.shards_dataset import ShardsDataset
-from ctcd.datasets.tokenizer_dataset import ReadyTokenizerDataset, TokenizerDataset
-from ctcd.datasets.training_state_dataset import TrainingStateDataset
+from ctcd.datasets.tokenizer_dataset import TokenizerDataset
 from ctcd.errors import InputError
 from ctcd.lineage.digest import tokenizer_fingerprint
 from ctcd.modeling.architecture import build_model
@@ -100,12 +99,6 @@ def test_tokenizers_survive_the_catalog(tmp_path: Path, tokenizer) -> None:
     dataset = TokenizerDataset(filepath=(tmp_path / "tokenizer").as_posix(), version=Version(None, "v1"))
     dataset.save(tokenizer)
     assert tokenizer_fingerprint(dataset.load()) == tokenizer_fingerprint(tokenizer)
-    ready = ReadyTokenizerDataset(source=str(tmp_path / "tokenizer" / "v1" / "tokenizer"))
-    assert tokenizer_fingerprint(ready.load()) == tokenizer_fingerprint(tokenizer)
-
-
-def test_no_ready_tokenizer_means_one_is_trained() -> None:
-    assert ReadyTokenizerDataset(source="train").load() is None
 
 
 def test_models_survive_the_catalog(tmp_path: Path, tokenizer, pretraining) -> None:
@@ -134,24 +127,6 @@ def test_a_model_is_on_the_disk_before_it_is_seen(
     PretrainedModelDataset(filepath=target.as_posix()).save(PretrainedModel(model, tokenizer, "# card"))
     assert {path.name for path in target.iterdir()} <= {path.name for path in synced}
     assert synced[-1] == tmp_path
-
-
-def test_a_training_state_is_a_handle_to_its_folder(tmp_path: Path) -> None:
-    dataset = TrainingStateDataset(filepath=str(tmp_path / "state"), label="ctcd")
-    assert not dataset.exists()
-    store = dataset.load()
-    store.save({"step": 3}, 3, keep=1)
-    assert dataset.exists()
-    assert (store.label, dataset.load().latest()) == ("ctcd", {"step": 3})
-
-
-def test_read_only_entries_refuse_to_be_saved(tmp_path: Path) -> None:
-    for dataset in (
-        TrainingStateDataset(filepath=str(tmp_path), label="x"),
-        ReadyTokenizerDataset(source="train"),
-    ):
-        with pytest.raises(DatasetError):
-            dataset.save(1)
 
 
 def test_a_shards_folder_of_something_else_is_said_so(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+# Before the name of a data set on the hub, where a folder could stand as well.
+HUB = "hub:"
+
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 PositiveInteger = Annotated[int, Field(ge=1)]
