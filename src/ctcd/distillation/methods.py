@@ -86,7 +86,7 @@ METHODS: dict[str, Method] = {
 }
 
 
-def method_of(name: str, weights: Mapping[WeightName, float] | None = None) -> Method:
+def find_method(name: str, weights: Mapping[WeightName, float] | None = None) -> Method:
     """Look a method up by name, with some of its weights replaced.
 
     Raises:

@@ -10,7 +10,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from pydantic import BaseModel, ValidationError
 
-from ctcd.distillation.methods import method_of
+from ctcd.distillation.methods import find_method
 from ctcd.errors import InputError
 from ctcd.parameters import Parameters
 from ctcd.tasks.tasks import chosen_tasks
@@ -29,7 +29,7 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
     except ValidationError as error:
         raise InputError(parameter_sentence(error)) from None
     for variant in parameters.variants.values():
-        method_of(variant.method, variant.weights)
+        find_method(variant.method, variant.weights)
     chosen_tasks(parameters.finetuning)
     return parameters
 
@@ -90,7 +90,7 @@ def check_methods(pipeline: Pipeline, parameters: Parameters) -> None:
         if node.namespace not in parameters.variants:
             raise InputError(f"there are no settings for the variant '{node.namespace}': add it to variants")
         name = parameters.variants[node.namespace].method
-        trained = [f"{node.namespace}.{role}" for role in method_of(name).trained]
+        trained = [f"{node.namespace}.{role}" for role in find_method(name).trained]
         if wanted := [output for output in node.outputs if output not in trained and "history" not in output]:
             raise InputError(f"the method '{name}' does not train '{wanted[0]}': choose another for this variant")
         if left := [output for output in trained if output not in node.outputs]:

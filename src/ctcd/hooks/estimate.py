@@ -115,7 +115,7 @@ def _corpus(parameters: Parameters, catalog: DataCatalog, made: set[str]) -> Cor
 
 
 def _log_estimate(parameters: Parameters, variants: list[str], corpus: Corpus) -> None:
-    from ctcd.distillation.methods import method_of
+    from ctcd.distillation.methods import find_method
     from ctcd.engine.hardware import choose_hardware
     from ctcd.pretraining.estimate import UTILISATION, estimate
 
@@ -127,7 +127,7 @@ def _log_estimate(parameters: Parameters, variants: list[str], corpus: Corpus) -
     for name in variants:
         variant = parameters.variants[name]
         settings = variant.applied_to(parameters.pretraining)
-        method = method_of(variant.method, variant.weights)
+        method = find_method(variant.method, variant.weights)
         found = estimate(settings, method, corpus.vocabulary, corpus.sequence_length, corpus.sequences, hardware, speed)
         if found is not None and found.tokens:
             estimates[name] = found

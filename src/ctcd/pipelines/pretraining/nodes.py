@@ -18,13 +18,13 @@ def pretrain_models(
     ready: Any = None,
 ) -> tuple[Any, ...]:
     """Train a variant's models beside a ready one, if its method has one; returns the models and the history."""
-    from ctcd.distillation.methods import method_of
+    from ctcd.distillation.methods import find_method
     from ctcd.modeling.card import model_card
     from ctcd.modeling.pretrained import PretrainedModel
     from ctcd.pretraining.loop import pretrain
 
     settings = variant.applied_to(pretraining)
-    method = method_of(variant.method, variant.weights)
+    method = find_method(variant.method, variant.weights)
     models, history = pretrain(shards, tokenizer, method, settings, execution, training_state, ready)
     table = history.table()
     cards = {
