@@ -6,3 +6,8 @@ class InputError(Exception):
 
     The command line prints the message alone, without a traceback.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says in its first line, or its kind if it says nothing."""
+    return str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__

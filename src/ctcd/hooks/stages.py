@@ -15,6 +15,7 @@ from ctcd.engine.progress import clock
 from ctcd.errors import InputError
 from ctcd.hooks.checks import check_inputs, check_methods, check_parameters
 from ctcd.parameters import Parameters
+from ctcd.studies.loading import all_studies
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class ProjectHooks:
         """Refuse a run whose input is missing or whose methods do not fit the pipeline."""
         self._forget()
         if self._parameters is not None:
-            check_methods(pipeline, self._parameters)
+            check_methods(pipeline, self._parameters, all_studies())
         if not run_params["only_missing_outputs"]:
             check_inputs(pipeline, catalog, run_params["load_versions"], self._unread)
 

@@ -78,6 +78,7 @@ class VariantParameters(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
+    name: str
     method: str
     weights: dict[WeightName, Annotated[float, Field(ge=0.0)]] = {}
 

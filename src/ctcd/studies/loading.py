@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -30,7 +30,7 @@ Declaration = Mapping[str, Any]
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's booleans: `on` is a word here, and the name of what a claim is measured on."""
 
-    yaml_implicit_resolvers: ClassVar = {
+    yaml_implicit_resolvers = {  # noqa: RUF012
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -83,7 +83,8 @@ def load_studies(folders: list[Path]) -> dict[str, Study]:
 
 def declared_variants(studies: Mapping[str, Study]) -> dict[str, dict[str, Any]]:
     """The settings of all variants by name: the parameters `variants`."""
-    return {name: dict(each.settings) for study in studies.values() for name, each in study.variants.items()}
+    variants = [variant for study in studies.values() for variant in study.variants.values()]
+    return {variant.name: {"name": variant.name, **variant.settings} for variant in variants}
 
 
 def load_study(path: Path, shared: Mapping[str, Declaration]) -> Study:
@@ -120,7 +121,7 @@ def _study_files(folders: list[Path]) -> list[Path]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  a safe loader
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"The study '{path}' is not YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict):
@@ -128,9 +129,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _variant(
-    name: str, declared: Mapping[str, Declaration], shared: Mapping[str, Declaration], path: Path
-) -> Variant:
+def _variant(name: str, declared: Mapping[str, Declaration], shared: Mapping[str, Declaration], path: Path) -> Variant:
     if not re.fullmatch(NAME, name) or name in RESERVED_VARIANTS:
         raise InputError(f"In the study '{path}', the variant '{name}' needs another name: small letters, not taken.")
     settings = _resolve(name, declared, shared, path, ())

@@ -55,3 +55,12 @@ class Study:
     question: str
     variants: Mapping[str, Variant]
     claims: tuple[Claim, ...]
+
+    def in_order(self) -> list[Variant]:
+        """The variants, those that learn from another one last."""
+        return sorted(self.variants.values(), key=lambda variant: variant.source is not None)
+
+    @property
+    def needs_given_model(self) -> bool:
+        """Whether a variant learns from a model that the user names."""
+        return any(variant.source == GIVEN for variant in self.variants.values())
