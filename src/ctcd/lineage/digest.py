@@ -6,7 +6,9 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 LENGTH = 32  # hexadecimal digits: 128 bits
 BYTES_AT_ONCE = 1 << 20
+CLOCK_NS = 2_000_000_000  # file systems may tell times no finer apart
 WEIGHTS = ("*.safetensors", "*.bin", "*.index.json")
 # What the last call of a tokenizer leaves behind in it.
 TOKENIZER_STATE = ("truncation", "padding")
@@ -64,10 +67,23 @@ def file_digest(path: Path) -> str:
     return whole.value
 
 
+def kept_file_digest(path: Path) -> str:
+    """`file_digest`, computed once in this process as long as the file's size and time of change stay the same."""
+    status = path.stat()
+    if time_ns() - status.st_mtime_ns < CLOCK_NS:
+        return file_digest(path)  # another change could have the same time
+    return _digest_of_version(path.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _digest_of_version(path: Path, size: int, changed: int) -> str:
+    return file_digest(path)
+
+
 def folder_digest(folder: Path, patterns: Iterable[str] = ("**/*",)) -> str:
     """The digest of the files in a folder that match a pattern: their paths there, and their content."""
     files = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
-    return digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
+    return digest({path.relative_to(folder).as_posix(): kept_file_digest(path) for path in files})
 
 
 def weights_fingerprint(folder: Path) -> str:

@@ -92,7 +92,7 @@ def start_training(
     shards.check_tokenizer(tokenizer_fingerprint(tokenizer))
     shapes: dict[Role, ModelParameters] = {"teacher": settings.teacher, "student": settings.student}
     objective = _common_objective([shapes[role] for role in method.trained], frozen)
-    _check_frozen(method, frozen, tokenizer, shards.sequence_length)
+    _check_frozen(method, frozen, tokenizer, shards)
     sequences = shards.sequences("train")
     settings = in_steps(settings, method, tokenizer, shards.sequence_length, len(sequences))
     hardware = choose_hardware(execution, max(shapes[role].width for role in method.trained))
@@ -161,7 +161,7 @@ def _common_objective(shapes: list[ModelParameters], frozen: PretrainedModel | N
 
 
 def _check_frozen(
-    method: Method, frozen: PretrainedModel | None, tokenizer: PreTrainedTokenizerBase, length: int
+    method: Method, frozen: PretrainedModel | None, tokenizer: PreTrainedTokenizerBase, shards: Shards
 ) -> None:
     if (method.has_source and frozen is None) or (method.frozen is None and frozen is not None):
         wanted = f"a ready {method.frozen}" if method.frozen else "no ready model"
@@ -176,6 +176,13 @@ def _check_frozen(
             f"The ready model in '{frozen.folder}' has another vocabulary than the corpus: prepare the corpus with its "
             f"tokenizer, --params tokenizer={frozen.folder}."
         )
+    corpus, made_from = shards.metadata["fingerprint"], frozen.lineage.get("corpus")
+    if made_from not in (None, corpus):
+        raise InputError(
+            f"The ready model in '{frozen.folder}' was trained on another corpus (fingerprint {made_from}, not "
+            f"{corpus}): train it anew, or name it with --params teacher={frozen.folder} if that is meant."
+        )
+    length = shards.sequence_length
     configuration = frozen.model.config
     if configuration.vocab_size != len(tokenizer):
         raise InputError(

@@ -107,9 +107,10 @@ def _training(
         table = history.table()
 
         def fill(folder: Path) -> None:
+            lineage = {"run": plan.id, "corpus": plan.data}
             for role, model in models.items():
                 card = model_card(plan, role, shards.metadata, table)
-                PretrainedModel(model, tokenizer, card).save(folder / role)
+                PretrainedModel(model, tokenizer, card, lineage).save(folder / role)
             table.to_parquet(folder / "history.parquet", index=False)
             write_record(folder, record)
 
