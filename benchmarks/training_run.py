@@ -15,7 +15,7 @@ from ctcd.corpus.installed_packages import find_installed_packages, harvest, ide
 from ctcd.corpus.settings import CorpusParameters
 from ctcd.corpus.shards import Shards
 from ctcd.corpus.tokenizer import load_tokenizer, train_tokenizer
-from ctcd.distillation.methods import method_of
+from ctcd.distillation.methods import find_method
 from ctcd.engine.hardware import choose_hardware
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.lineage.state import StateStore
@@ -144,7 +144,7 @@ def run_training(
     )
     with TemporaryDirectory() as folder:
         store = StateStore(Path(folder), label)
-        models, history = pretrain(corpus.shards, corpus.tokenizer, method_of(method), settings, execution, store)
+        models, history = pretrain(corpus.shards, corpus.tokenizer, find_method(method), settings, execution, store)
     table = history.table()
     last = table[table["step"] == table["step"].max()]
 

@@ -8,6 +8,6 @@ class InputError(Exception):
     """
 
 
-def reason(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an error's message, to be quoted in a sentence; the error's kind if it has no message."""
     return str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__

@@ -8,7 +8,7 @@ from ctcd.corpus.settings import CorpusParameters
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.lineage.settings import Settings
-from ctcd.pretraining.settings import PretrainingParameters, VariantParameters
+from ctcd.pretraining.settings import SharedPretraining, VariantParameters
 from ctcd.reporting.settings import ReportingParameters
 
 
@@ -22,7 +22,7 @@ class Parameters(Settings):
     """All parameters of a run. The last six come from `--params` alone and point the catalog elsewhere."""
 
     corpus: CorpusParameters
-    pretraining: PretrainingParameters
+    pretraining: SharedPretraining
     variants: dict[str, VariantParameters]
     finetuning: FinetuningParameters
     reporting: ReportingParameters

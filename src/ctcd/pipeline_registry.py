@@ -2,28 +2,32 @@
 
 from kedro.pipeline import Pipeline
 
-from ctcd.pipelines import corpus, evaluation, reporting, study
-from ctcd.pipelines.study.pipeline import (
-    STUDIES,
-    create_finetuning_pipeline,
-    create_pretraining_pipeline,
-    trained_roles,
-)
+from ctcd.pipelines import corpus, evaluation, report, study
+from ctcd.pipelines.study.pipeline import create_finetuning_pipeline, create_pretraining_pipeline
+from ctcd.studies.loading import all_studies
+
+DEFAULT = "ctcd"
 
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Pipelines for `kedro run --pipelines=<name>`: the studies, and the stages of the study `ctcd`.
 
-    A bare `kedro run` is the study `ctcd`.
+    A bare `kedro run` is the study `ctcd`; `all_studies` is every study that needs no model of the user's.
+
+    Raises:
+        InputError: if a study file is wrong.
     """
-    studies = {name: study.create_pipeline(variants) for name, variants in STUDIES.items()}
-    variants = STUDIES["ctcd"]
+    declared = all_studies()
+    studies = {name: study.create_pipeline(each) for name, each in declared.items()}
+    variants = declared[DEFAULT].variants.values()
+    complete = [studies[name] for name, each in declared.items() if not each.needs_given_model]
     return {
         "corpus": corpus.create_pipeline(),
         "pretraining": create_pretraining_pipeline(variants),
         "finetuning": create_finetuning_pipeline(variants),
-        "reporting": reporting.create_pipeline(trained_roles(variants)),
+        "report": report.create_pipeline(declared[DEFAULT]),
         "evaluation": evaluation.create_pipeline(),
         **studies,
-        "__default__": studies["ctcd"],
+        "all_studies": sum(complete, Pipeline([])),
+        "__default__": studies[DEFAULT],
     }

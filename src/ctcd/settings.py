@@ -4,6 +4,7 @@ import logging
 import os
 import warnings
 
+from ctcd.hooks.declare import DeclareHook
 from ctcd.hooks.estimate import EstimateHook
 from ctcd.hooks.stages import ProjectHooks
 from ctcd.hooks.tracking import TrackingHook
@@ -26,8 +27,8 @@ logging.getLogger("kedro.runner.sequential_runner").addFilter(
     lambda record: not record.getMessage().startswith("No nodes ran.")
 )
 
-# Hooks run from the last to the first: nothing is estimated or tracked before the input is checked.
-HOOKS = (TrackingHook(), EstimateHook(), ProjectHooks())
+# Hooks run from the last to the first: variants are declared, then the input is checked, then the run is estimated.
+HOOKS = (TrackingHook(), EstimateHook(), ProjectHooks(), DeclareHook())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -1,36 +1,36 @@
 import pytest
 
-from ctcd.distillation.methods import METHODS, Weights, method_of
+from ctcd.distillation.methods import METHODS, Weights, find_method
 from ctcd.errors import InputError
 
 
 def test_ctcd_has_the_weights_of_the_paper() -> None:
-    assert method_of("ctcd").weights == Weights(teacher_hard=1, teacher_soft=1, student_hard=1, student_soft=4)
+    assert find_method("ctcd").weights == Weights(teacher_hard=1, teacher_soft=1, student_hard=1, student_soft=4)
 
 
 def test_standalone_has_hard_losses_only() -> None:
-    assert method_of("standalone").weights == Weights(teacher_hard=1, teacher_soft=0, student_hard=1, student_soft=0)
+    assert find_method("standalone").weights == Weights(teacher_hard=1, teacher_soft=0, student_hard=1, student_soft=0)
 
 
 def test_an_unknown_method_names_the_known_ones() -> None:
     with pytest.raises(InputError, match=f"choose one of {', '.join(METHODS)}"):
-        method_of("ctdc")
+        find_method("ctdc")
 
 
 def test_single_weights_can_be_replaced() -> None:
-    assert method_of("ctcd", {"student_soft": 2.0}).weights == Weights(1, 1, 1, 2.0)
+    assert find_method("ctcd", {"student_soft": 2.0}).weights == Weights(1, 1, 1, 2.0)
     assert METHODS["ctcd"].weights.student_soft == 4
 
 
 @pytest.mark.parametrize(("name", "weight"), [("one_way", "teacher_hard"), ("reverse", "student_soft")])
 def test_a_weight_of_a_model_that_is_not_trained_is_refused(name: str, weight: str) -> None:
     with pytest.raises(InputError, match=f"'{name}' does not train the .*: remove its weight '{weight}'"):
-        method_of(name, {weight: 1.0})
+        find_method(name, {weight: 1.0})
 
 
 def test_only_methods_with_a_ready_model_train_one_role() -> None:
-    assert method_of("one_way").trained == ("student",)
-    assert method_of("reverse").trained == ("teacher",)
+    assert find_method("one_way").trained == ("student",)
+    assert find_method("reverse").trained == ("teacher",)
     assert all(method.trained == ("teacher", "student") for method in METHODS.values() if method.frozen is None)
 
 
@@ -40,4 +40,4 @@ def test_only_methods_with_a_ready_model_train_one_role() -> None:
 )
 def test_a_model_with_nothing_to_learn_from_is_refused(name: str, weights: dict, role: str) -> None:
     with pytest.raises(InputError, match=f"would train the {role} with both weights 0"):
-        method_of(name, weights)
+        find_method(name, weights)

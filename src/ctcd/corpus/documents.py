@@ -10,7 +10,7 @@ from typing import Any
 
 from ctcd.corpus.document_files import check_file, find_files, identify_files, read_file
 from ctcd.corpus.paragraphs import documents_of_rows
-from ctcd.errors import InputError, reason
+from ctcd.errors import InputError, first_line
 from ctcd.lineage.digest import digest
 from ctcd.lineage.settings import HUB
 
@@ -131,7 +131,7 @@ def _read_hub(source: str, text_column: str) -> Documents:
         rows = load_dataset(name, configuration or None, split=split, revision=revision, streaming=True)
     except Exception as error:  # network, name, configuration, split: the libraries have many kinds
         raise InputError(
-            f"Cannot open '{source}' ({reason(error)}): check the name, the split and the network."
+            f"Cannot open '{source}' ({first_line(error)}): check the name, the split and the network."
         ) from error
     if rows.column_names is not None and text_column not in rows.column_names:
         names = ", ".join(rows.column_names)

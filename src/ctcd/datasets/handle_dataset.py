@@ -10,6 +10,8 @@ from kedro.utils import load_obj
 class HandleDataset(AbstractDataset[NoReturn, Any]):
     """A store in a folder, opened by a class of the project; the folder need not exist.
 
+    What is in it is named by what it was computed from, so it may always be kept and always be removed.
+
     ```yaml
     finetuning_results:
       type: ctcd.datasets.handle_dataset.HandleDataset
@@ -35,18 +37,18 @@ class HandleDataset(AbstractDataset[NoReturn, Any]):
             metadata: for plugins such as kedro-viz; not used here.
         """
         self.metadata = metadata
-        self._filepath, self._handle, self._arguments = filepath, handle, arguments or {}
+        self.filepath, self._handle, self._arguments = filepath, handle, arguments or {}
 
     def load(self) -> Any:
         """The handle."""
-        return load_obj(self._handle)(Path(self._filepath), **self._arguments)
+        return load_obj(self._handle)(Path(self.filepath), **self._arguments)
 
     def save(self, data: NoReturn) -> None:
         """Refused."""
         raise DatasetError("A store is written through its handle, by the node that computes what is in it.")
 
     def _exists(self) -> bool:
-        return Path(self._filepath).is_dir()
+        return Path(self.filepath).is_dir()
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath, "handle": self._handle}
+        return {"filepath": self.filepath, "handle": self._handle}

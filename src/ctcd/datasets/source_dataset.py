@@ -11,7 +11,7 @@ class SourceDataset(AbstractDataset[NoReturn, Any]):
     """What a user names by a folder or by its name on the hub, opened by a function of the project.
 
     ```yaml
-    ready_teacher:
+    given_teacher:
       type: ctcd.datasets.source_dataset.SourceDataset
       source: google/bert_uncased_L-4_H-256_A-4
       loader: ctcd.modeling.pretrained.load_given_model

@@ -66,6 +66,16 @@ class Method:
             return self.trained
         return (self.frozen,) if self.has_source and self.frozen else ()
 
+    def independent_parts(self) -> tuple["Method", ...]:
+        """The method itself, or one for each model if both are trained and learn from the true tokens alone."""
+        weights = self.weights
+        if self.frozen is not None or weights.teacher_soft or weights.student_soft:
+            return (self,)
+        return (
+            Method(replace(weights, student_hard=0), frozen="student"),
+            Method(replace(weights, teacher_hard=0), frozen="teacher"),
+        )
+
 
 METHODS: dict[str, Method] = {
     # With both soft weights 0 the models never touch: one run gives both baselines.
@@ -86,7 +96,7 @@ METHODS: dict[str, Method] = {
 }
 
 
-def method_of(name: str, weights: Mapping[WeightName, float] | None = None) -> Method:
+def find_method(name: str, weights: Mapping[WeightName, float] | None = None) -> Method:
     """Look a method up by name, with some of its weights replaced.
 
     Raises:

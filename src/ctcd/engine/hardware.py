@@ -27,6 +27,11 @@ class Hardware:
     dtype: torch.dtype
     compiles: bool = False
 
+    @property
+    def name(self) -> str:
+        """The device in words: `cpu`, or what the GPU is called."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+
     def place(self, model: PreTrainedModel, is_padded: bool) -> None:
         """Move a model to the device and give it the attention that is fastest there for what it is to read."""
         model.to(self.device)

@@ -37,4 +37,4 @@ class ExecutionParameters(Settings):
     log_seconds: PositiveNumber
     checkpoint_seconds: PositiveNumber
     keep_checkpoints: PositiveInteger
-    resume: Literal["auto", "never", "require"]
+    resume: Literal["auto", "never"]

@@ -80,30 +80,49 @@ def score_model(
     execution: ExecutionParameters,
     stores: Stores,
 ) -> ModelScores:
-    """Fine-tune a model on every task with every seed and score its predictions.
+    """Fine-tune one model: see `score_models`."""
+    return score_models([model], suite, tasks, settings, execution, stores)[0]
 
-    The model and all tasks' files are checked before the first fine-tuning. A task that cannot be read or learned is
+
+def score_models(
+    models: Sequence[ModelFolder],
+    suite: Suite,
+    tasks: Sequence[Task],
+    settings: FinetuningParameters,
+    execution: ExecutionParameters,
+    stores: Stores,
+) -> list[ModelScores]:
+    """Fine-tune every model on every task with every seed and score its predictions.
+
+    The models and all tasks' files are checked before the first fine-tuning. A task that cannot be read or learned is
     reported, and the others go on.
 
     Raises:
-        InputError: if the model cannot be used, or nothing at all can be scored.
+        InputError: if a model cannot be used, or nothing at all of it can be scored.
     """
-    configuration = model.configuration()
-    reading = Reading.of(configuration, model.tokenizer(), settings.maximum_length)
-    data, failures = read_tasks(suite, tasks, settings.submission)
+    data, unread = read_tasks(suite, tasks, settings.submission)
     run = partial(run_durably, results=stores.results, workers=execution.workers, reuse=execution.resume != "never")
-    usual = [
-        _job(model, tokenize_task(each, reading, stores.tokens), settings, configuration.hidden_size, execution)
-        for each in data.values()
-    ]
-    chosen, search = search_settings(usual, settings.search, run)
-    jobs = [
-        _with_seed(replace(job, training=chosen[job.tokenized.task.name]), seed)
-        for job in usual
-        for seed in range(settings.seeds)
-    ]
-    results, failed = _collect(run(jobs), data, settings.seeds)
-    failures += failed
+    searches, jobs = {}, []
+    for model in models:
+        configuration = model.configuration()
+        reading = Reading.of(configuration, model.tokenizer(), settings.maximum_length)
+        usual = [
+            _job(model, tokenize_task(each, reading, stores.tokens), settings, configuration.hidden_size, execution)
+            for each in data.values()
+        ]
+        chosen, searches[model] = search_settings(usual, settings.search, run)
+        jobs += [
+            _with_seed(replace(job, training=chosen[job.tokenized.task.name]), seed)
+            for job in usual
+            for seed in range(settings.seeds)
+        ]
+    results, failures = _collect(run(jobs), models, data, settings.seeds)
+    return [_tables(data, results[model], [*unread, *failures[model]], searches[model]) for model in models]
+
+
+def _tables(
+    data: Mapping[str, TaskData], results: Results, failures: Sequence[Failure], search: pd.DataFrame
+) -> ModelScores:
     if not any(results.values()):
         raise InputError(failures[0][2])
     return ModelScores(
@@ -161,20 +180,24 @@ def read_tasks(
 
 
 def _collect(
-    outcomes: Iterable[tuple[Job, Finished | Failed]], data: Mapping[str, TaskData], seeds: int
-) -> tuple[Results, list[Failure]]:
-    """Sort outcomes as they come; a task is logged when its last seed is there, a failure at once."""
-    results: Results = {name: {} for name in data}
-    failures = []
+    outcomes: Iterable[tuple[Job, Finished | Failed]],
+    models: Sequence[ModelFolder],
+    data: Mapping[str, TaskData],
+    seeds: int,
+) -> tuple[dict[ModelFolder, Results], dict[ModelFolder, list[Failure]]]:
+    """Sort outcomes as they come; a failure is logged at once, and a task of a single model when it is done."""
+    results: dict[ModelFolder, Results] = {model: {name: {} for name in data} for model in models}
+    failures: dict[ModelFolder, list[Failure]] = {model: [] for model in models}
     for job, outcome in outcomes:
         name = job.tokenized.task.name
         if isinstance(outcome, Failed):
             logger.error("%s", outcome.reason)
-            failures.append((name, job.seed, outcome.reason))
+            failures[job.model].append((name, job.seed, outcome.reason))
             continue
-        results[name][job.seed] = outcome
-        if len(results[name]) == seeds:
-            _log(data[name], results[name])
+        of_task = results[job.model][name]
+        of_task[job.seed] = outcome
+        if len(of_task) == seeds and len(models) == 1:
+            _log(data[name], of_task)
     return results, failures
 
 

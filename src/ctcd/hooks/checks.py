@@ -4,15 +4,18 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from pydantic import BaseModel, ValidationError
 
-from ctcd.distillation.methods import method_of
+from ctcd.distillation.methods import find_method
 from ctcd.errors import InputError
 from ctcd.parameters import Parameters
+from ctcd.pretraining.settings import Recipe, VariantParameters
+from ctcd.studies.study import Study
 from ctcd.tasks.tasks import chosen_tasks
 
 SHOWN_ERRORS = 3
@@ -28,21 +31,25 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
         parameters = Parameters.model_validate(raw)
     except ValidationError as error:
         raise InputError(parameter_sentence(error)) from None
-    for variant in parameters.variants.values():
-        method_of(variant.method, variant.weights)
+    for name, variant in parameters.variants.items():
+        find_method(variant.method, variant.weights)
+        try:
+            variant.settings(parameters.pretraining, seed=0)
+        except ValidationError as error:
+            raise InputError(parameter_sentence(error, f"variants.{name}.")) from None
     chosen_tasks(parameters.finetuning)
     return parameters
 
 
-def parameter_sentence(error: ValidationError) -> str:
-    """Say a validation error of the parameters in one sentence."""
-    problems = [_problem(**details) for details in error.errors(include_url=False)]
+def parameter_sentence(error: ValidationError, prefix: str = "") -> str:
+    """Say a validation error of the parameters in one sentence; `prefix` stands before the names in it."""
+    problems = [_problem(prefix, **details) for details in error.errors(include_url=False)]
     more = len(problems) - SHOWN_ERRORS
     return "; ".join(problems[:SHOWN_ERRORS]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _problem(*, type: str, loc: tuple[int | str, ...], msg: str, input: Any, **_: Any) -> str:
-    name = ".".join(map(str, loc))
+def _problem(prefix: str, *, type: str, loc: tuple[int | str, ...], msg: str, input: Any, **_: Any) -> str:
+    name = prefix + ".".join(map(str, loc))
     if type == "extra_forbidden":
         return f"there is no parameter '{name}'{_suggestion(name)}"
     if type == "missing":
@@ -73,30 +80,26 @@ def _known_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield prefix + name
         chosen = "*." if get_origin(field.annotation) is dict else ""
+        if field.annotation == dict[str, VariantParameters]:
+            yield from _known_names(Recipe, f"{prefix}{name}.*.")
         for nested in (field.annotation, *get_args(field.annotation)):
             if isinstance(nested, type) and issubclass(nested, BaseModel):
                 yield from _known_names(nested, f"{prefix}{name}.{chosen}")
 
 
-def check_methods(pipeline: Pipeline, parameters: Parameters) -> None:
-    """Check that each variant's method trains the models that the pipeline wants from it.
+def check_methods(pipeline: Pipeline, parameters: Parameters, studies: Mapping[str, Study]) -> None:
+    """Check that each variant's method still trains the models that its study declares.
 
     Raises:
-        InputError: if it does not.
+        InputError: if `--params` or an environment gave it a method that trains others.
     """
-    for node in pipeline.nodes:
-        if node.name != f"{node.namespace}.pretrain":
-            continue
-        if node.namespace not in parameters.variants:
-            raise InputError(f"there are no settings for the variant '{node.namespace}': add it to variants")
-        name = parameters.variants[node.namespace].method
-        trained = [f"{node.namespace}.{role}" for role in method_of(name).trained]
-        if wanted := [output for output in node.outputs if output not in trained and "history" not in output]:
-            raise InputError(f"the method '{name}' does not train '{wanted[0]}': choose another for this variant")
-        if left := [output for output in trained if output not in node.outputs]:
+    declared = {name: variant for study in studies.values() for name, variant in study.variants.items()}
+    for name in {node.namespace for node in pipeline.nodes} & declared.keys():
+        variant = parameters.variants[str(name)]
+        if find_method(variant.method).trained != declared[str(name)].trained:
             raise InputError(
-                f"the method '{name}' trains '{left[0]}', for which this pipeline has a ready model: choose another "
-                "for this variant"
+                f"the method '{variant.method}' trains other models than the study declares for the variant '{name}': "
+                "choose another method, or declare a variant of your own"
             )
 
 
@@ -117,9 +120,9 @@ def check_inputs(
     Raises:
         InputError: names the missing data and the pipeline that makes it.
     """
-    from kedro.framework.project import pipelines
+    from ctcd.pipeline_registry import register_pipelines
 
-    pipelines.set_requested(None)  # other nodes may be in a pipeline that this run did not ask for
+    pipelines = register_pipelines()  # other nodes may be in a pipeline that this run did not ask for
     for name in sorted(pipeline.inputs() - unread):
         if check := getattr(catalog.get(name), "check", None):
             check()
@@ -130,3 +133,14 @@ def check_inputs(
             raise InputError(f"'{name}' has no version '{version}': give one that exists to --load-versions")
         smallest = min(makers, key=lambda key: makers[key])
         raise InputError(f"'{name}' does not exist yet: run the pipeline '{smallest}' first, which makes it")
+
+
+def check_data_folder(folder: Path) -> None:
+    """Check that a data folder is not from a version that gave trainings no identity.
+
+    Raises:
+        InputError: if it is.
+    """
+    old = ("06_models/*/training_state", "06_models/*/teacher", "06_models/*/student", "08_reporting/report.html")
+    if any(next(folder.glob(pattern), None) for pattern in old):
+        raise InputError(f"'{folder}' was filled by an older version of this project: move it away and run again")

@@ -3,17 +3,24 @@
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from ctcd.errors import InputError
+from ctcd.errors import InputError, first_line
 from ctcd.parameters import Parameters
+from ctcd.studies.loading import all_studies
+
+if TYPE_CHECKING:
+    from ctcd.lineage.run_store import RunStore
+    from ctcd.pretraining.estimate import Estimate
+    from ctcd.pretraining.plan import PlannedRun
 
 logger = logging.getLogger(__name__)
 
@@ -48,10 +55,11 @@ class Machine:
 class Corpus:
     """What is known of the corpus: `sequences` is None until it is prepared, unless `sentences` are assumed."""
 
-    vocabulary: Any
+    vocabulary_size: int
     sequence_length: int
     sequences: int | None
     sentences: int | None = None
+    fingerprint: str = ""
 
 
 class EstimateHook:
@@ -66,80 +74,112 @@ class EstimateHook:
         self._parameters = Parameters.model_validate(context.config_loader["parameters"])
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Estimate what is going to be pre-trained, as far as it is known."""
         self._catalog = catalog
-        self._waits_for_corpus = False
-        made = pipeline.all_outputs()
-        if run_params["only_missing_outputs"]:
-            made = {name for name in made if not catalog.exists(name)}
-        nodes = {node.name: node for node in pipeline.nodes}
-        self._variants = [
-            name
-            for name in self._parameters.variants
-            if f"{name}.pretrain" in nodes and made.intersection(nodes[f"{name}.pretrain"].outputs)
-        ]
-        if self._variants:
-            self._say(made)
+        nodes = {node.name for node in pipeline.nodes}
+        self._variants = [name for name in self._parameters.variants if f"{name}.pretrain" in nodes]
+        # A corpus that was prepared before is most likely the same again: what is trained on it is known soon.
+        self._waits_for_corpus = "shards" in pipeline.all_outputs() and catalog.exists("shards")
+        if self._variants and not self._waits_for_corpus:
+            self._say(made=pipeline.all_outputs())
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str) -> None:
         """Estimate with the corpus as it is, where it was unknown or assumed."""
-        if dataset_name == "shards" and self._waits_for_corpus:
+        if dataset_name == "shards" and self._variants and self._waits_for_corpus:
             self._say(made=set())
 
-    def _say(self, made: set[str]) -> None:
+    def _say(self, made: AbstractSet[str]) -> None:
         try:
             corpus = _corpus(self._parameters, self._catalog, made)
             in_epochs = self._parameters.pretraining.epochs is not None
             self._waits_for_corpus = in_epochs and (corpus.sequences is None or corpus.sentences is not None)
-            _log_estimate(self._parameters, self._variants, corpus)
+            _log_estimate(self._parameters, self._variants, corpus, self._catalog.load("run_store"))
         except InputError:
             raise
-        except Exception as error:  # of a GPU without memory to measure on, of files that a later node will name
-            logger.warning("The run goes on without an estimate (%s).", str(error).partition("\n")[0])
+        except Exception as error:  # e.g. no GPU memory to measure with, or a file problem that a later node reports
+            logger.warning("The run goes on without an estimate (%s).", first_line(error))
 
 
-def _corpus(parameters: Parameters, catalog: DataCatalog, made: set[str]) -> Corpus:
+def _corpus(parameters: Parameters, catalog: DataCatalog, made: AbstractSet[str]) -> Corpus:
     """What is known of the corpus, of whose datasets the run is going to make some."""
-    from ctcd.pretraining.estimate import AssumedVocabulary, assumed_sequences
+    from ctcd.pretraining.estimate import assumed_sequences
 
+    if "shards" not in made:
+        metadata = catalog.load("shards").metadata
+        return Corpus(
+            metadata["vocabulary_size"],
+            metadata["sequence_length"],
+            metadata["splits"]["train"]["sequences"],
+            fingerprint=metadata["fingerprint"],
+        )
     ready: Any = catalog.get("ready_tokenizer")
     tokenizer = ready.load_local() if "tokenizer" in made else catalog.load("tokenizer")
     size = parameters.corpus.tokenizer.vocabulary_size if tokenizer is None else len(tokenizer)
-    if "shards" in made:
-        sequences, sentences = assumed_sequences(parameters.corpus), parameters.corpus.sentences
-        return Corpus(AssumedVocabulary(size), parameters.corpus.sequence_length, sequences, sentences)
-    shards = catalog.load("shards")
-    return Corpus(AssumedVocabulary(size), shards.sequence_length, shards.metadata["splits"]["train"]["sequences"])
+    sequences, sentences = assumed_sequences(parameters.corpus), parameters.corpus.sentences
+    return Corpus(size, parameters.corpus.sequence_length, sequences, sentences)
 
 
-def _log_estimate(parameters: Parameters, variants: list[str], corpus: Corpus) -> None:
-    from ctcd.distillation.methods import method_of
+def _missing_runs(
+    parameters: Parameters, names: Sequence[str], corpus: Corpus, store: "RunStore"
+) -> dict[str, list["PlannedRun"]]:
+    """The trainings of some variants that are not finished, each under the first variant that needs it."""
+    from ctcd.pretraining.plan import plan_variants
+
+    declared = {variant.name: variant for study in all_studies().values() for variant in study.in_order()}
+    variants = {name: parameters.variants[name] for name in declared if name in parameters.variants}
+    metadata = {
+        "vocabulary_size": corpus.vocabulary_size,
+        "sequence_length": corpus.sequence_length,
+        "splits": {"train": {"sequences": corpus.sequences or 0}},
+        "fingerprint": corpus.fingerprint,
+    }
+    sources = {name: declared[name].source for name in variants}
+    planned = plan_variants(variants, sources, parameters.pretraining, metadata)
+    seen: set[str] = set()
+    missing: dict[str, list[PlannedRun]] = {}
+    for name in names:
+        runs = [run for run in planned.get(name, []) if run.id not in seen and store.find(run.id) is None]
+        seen |= {run.id for run in runs}
+        missing[name] = runs
+    return missing
+
+
+def _log_estimate(parameters: Parameters, names: Sequence[str], corpus: Corpus, store: "RunStore") -> None:
     from ctcd.engine.hardware import choose_hardware
-    from ctcd.pretraining.estimate import UTILISATION, estimate
+    from ctcd.pretraining.budget import AssumedVocabulary
+    from ctcd.pretraining.estimate import UTILISATION, combined, estimate
 
-    widths = [shape.width for shape in (parameters.pretraining.teacher, parameters.pretraining.student)]
+    if parameters.pretraining.epochs is not None and corpus.sequences is None:
+        return
+    missing = _missing_runs(parameters, names, corpus, store)
+    widths = [
+        getattr(run.settings, role).width for runs in missing.values() for run in runs for role in run.method.trained
+    ]
+    if not widths:
+        return
     hardware = choose_hardware(parameters.execution, max(widths))
     machine = _machine(hardware)
     speed = UTILISATION * machine.speed
-    estimates: dict[str, Any] = {}
-    for name in variants:
-        variant = parameters.variants[name]
-        settings = variant.applied_to(parameters.pretraining)
-        method = method_of(variant.method, variant.weights)
-        found = estimate(settings, method, corpus.vocabulary, corpus.sequence_length, corpus.sequences, hardware, speed)
-        if found is not None and found.tokens:
-            estimates[name] = found
+    vocabulary = AssumedVocabulary(corpus.vocabulary_size)
+
+    def estimated(run: "PlannedRun") -> "Estimate":
+        return estimate(run.settings, run.method, vocabulary, corpus.sequence_length, hardware, speed)
+
+    estimates = {name: combined(list(map(estimated, runs))) for name, runs in missing.items() if runs}
+    estimates = {name: each for name, each in estimates.items() if each.tokens}
     if not estimates:
         return
     seconds = sum(each.operations for each in estimates.values()) / speed
     if seconds < SHORT:
         tokens = sum(each.tokens for each in estimates.values())
+        seeds = len(parameters.pretraining.seeds)
         logger.info(
-            "pre-training ahead: %s tokens in %s, about %s on %s",
+            "pre-training ahead: %s tokens in %s, %s, about %s on %s",
             _count(tokens),
             ", ".join(estimates),
+            "1 seed" if seeds == 1 else f"{seeds} seeds",
             duration(seconds),
             machine.name,
         )
@@ -184,7 +224,7 @@ def _lines(
             assumed = f"{corpus.sentences:,} sentences of {PIECES_PER_SENTENCE} word pieces (assumed) = "
         lines.append(
             f"  tokens: {assumed}{corpus.sequences:,} sequences of {corpus.sequence_length}, {epochs:g} times, by each "
-            f"model; vocabulary {len(corpus.vocabulary):,}"
+            f"model; vocabulary {corpus.vocabulary_size:,}"
         )
     lines.append(
         f"  time: {'no GPU found; ' if machine.lacks_gpu else ''}{duration(seconds)} on {machine.name}: its "

@@ -12,7 +12,6 @@ from typing import IO, Any, BinaryIO, cast
 
 import torch
 
-from ctcd.errors import InputError
 from ctcd.lineage.digest import ContentDigest, file_digest
 from ctcd.lineage.files import atomic_file, remove_leftovers
 
@@ -43,11 +42,6 @@ class StateStore:
             logger.warning("The training state %s is damaged and removed; using the one before it.", path.name)
             path.unlink()
         return None
-
-    def newest_step(self) -> int | None:
-        """The step of the newest state; None if there is none."""
-        files = self._files()
-        return int(files[-1].stem.split("-")[1]) if files else None
 
     def clear(self) -> None:
         """Remove all states."""
@@ -80,34 +74,3 @@ class _HashingFile:
 
     def flush(self) -> None:
         self._file.flush()
-
-
-def check_identity(found: Mapping[str, Any], wanted: Mapping[str, Any], label: str) -> None:
-    """Refuse to go on with a state of a different training.
-
-    Raises:
-        InputError: naming the first difference.
-    """
-    for name in sorted(found.keys() | wanted.keys()):
-        if found.get(name) != wanted.get(name) and name == "frozen" and found.get(name) and wanted.get(name):
-            raise InputError(
-                f"The unfinished training of '{label}' learns from another ready model than this run does (trained "
-                "anew it is another one on a GPU, or within minutes): give --only-missing-outputs to keep finished "
-                "models, or start afresh with --params execution.resume=never."
-            )
-        if found.get(name) != wanted.get(name):
-            raise InputError(
-                f"The unfinished training of '{label}' has {name} = {found.get(name)!r}, this run has "
-                f"{wanted.get(name)!r}: set it back to go on, or start afresh with --params execution.resume=never."
-            )
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, names joined by dots."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat

@@ -1,11 +1,15 @@
 """Model cards: what a saved folder says of itself."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from ctcd.modeling.families import FAMILIES
-from ctcd.pretraining.settings import PretrainingParameters
+
+if TYPE_CHECKING:
+    from ctcd.pretraining.plan import PlannedRun
 
 
 class _Kind(NamedTuple):
@@ -20,32 +24,35 @@ _KINDS = {
 }
 
 
-def model_card(
-    variant: str,
-    role: str,
-    method: str,
-    settings: PretrainingParameters,
-    corpus: dict[str, Any],
-    history: pd.DataFrame,
-) -> str:
-    """Markdown for the hub: how the model was made and how well it predicts held-out words."""
+def model_card(plan: "PlannedRun", role: str, corpus: Mapping[str, Any], history: pd.DataFrame) -> str:
+    """Markdown for the hub: how the model was made and how well it predicts held-out words.
+
+    Args:
+        plan: the training.
+        role: of the model.
+        corpus: metadata of the shards.
+        history: of the training.
+    """
+    settings = plan.settings
     shape = settings.teacher if role == "teacher" else settings.student
     last = history[(history["role"] == role) & (history["step"] == history["step"].max())].set_index("metric")["value"]
     tokens, steps = int(history["tokens"].max()), int(history["step"].max())
     kind = _KINDS[FAMILIES[shape.architecture].objective]
+    weights = ", ".join(f"{name} {value:g}" for name, value in asdict(plan.method.weights).items())
     return f"""---
 library_name: transformers
 pipeline_tag: {kind.task}
 tags: [co-distillation]
 ---
 
-# {role} of variant `{variant}`
+# {role.capitalize()} of run `{plan.id}`
 
 A {kind.name} language model of {shape.layers} layers, {shape.width} wide ({shape.architecture}), trained from random
-weights with the method `{method}` of co-training and co-distillation (Lee et al. 2023, arXiv 2311.02849).
+weights by co-training and co-distillation (Lee et al. 2023, arXiv 2311.02849).
 
 | | |
 | --- | --- |
+| weights of the losses | {weights} |
 | corpus | {corpus["source"]} (fingerprint {corpus["fingerprint"]}) |
 | vocabulary | {corpus["vocabulary_size"]:,} |
 | tokens read | {tokens:,} in {steps:,} steps of {settings.batch_size} x {corpus["sequence_length"]} |

@@ -1,5 +1,6 @@
 """How long a training is: so many steps, tokens, epochs or minutes."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 from ctcd.distillation.methods import Method, Role
@@ -8,6 +9,20 @@ from ctcd.modeling.families import FAMILIES
 from ctcd.modeling.operations import Operations, count_operations
 from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining.settings import PretrainingParameters
+
+
+@dataclass(unsafe_hash=True)
+class AssumedVocabulary:
+    """Stands in for a tokenizer of which only the size matters."""
+
+    size: int
+    pad_token_id: int = 0
+    cls_token_id: int = 0
+    sep_token_id: int = 0
+
+    def __len__(self) -> int:
+        """Number of ids."""
+        return self.size
 
 
 def in_steps(
@@ -27,7 +42,8 @@ def in_steps(
         sequences: in an epoch.
     """
     if settings.minutes is not None:
-        return settings.model_copy(update={"steps": 0})
+        minutes = settings.minutes * settings.budget
+        return settings.model_copy(update={"steps": 0, "minutes": minutes or None, "budget": 1.0})
     steps: float = settings.steps
     if settings.tokens is not None:
         steps = settings.tokens / (settings.batch_size * sequence_length)
@@ -35,10 +51,10 @@ def in_steps(
         steps = settings.epochs * sequences / settings.batch_size
     if settings.matched_operations and steps:
         steps *= _pair_share(settings, method, tokenizer, sequence_length)
-    least = 0 if settings.steps == steps == 0 else 1
-    return settings.model_copy(
-        update={"steps": max(least, round(steps)), "tokens": None, "epochs": None, "matched_operations": False}
-    )
+    steps *= settings.budget
+    least = 1 if steps else 0
+    resolved = {"steps": max(least, round(steps)), "tokens": None, "epochs": None}
+    return settings.model_copy(update=resolved | {"budget": 1.0, "matched_operations": False})
 
 
 def operations_of(

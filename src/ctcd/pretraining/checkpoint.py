@@ -2,8 +2,7 @@
 
 import logging
 
-from ctcd.errors import InputError
-from ctcd.lineage.state import StateStore, check_identity
+from ctcd.lineage.state import StateStore
 from ctcd.pretraining.history import History
 from ctcd.pretraining.setup import Training
 
@@ -13,7 +12,6 @@ logger = logging.getLogger(__name__)
 def save_training(training: Training, store: StateStore) -> None:
     """Keep everything that the next step depends on. What is random is a function of (seed, step): it has no state."""
     state = {
-        "identity": training.identity,
         "step": training.step,
         "seconds": training.seconds,
         "history": training.history.rows,
@@ -25,21 +23,10 @@ def save_training(training: Training, store: StateStore) -> None:
 
 
 def resume_training(training: Training, store: StateStore) -> None:
-    """Go on with an unfinished state if there is one and `execution.resume` allows it.
-
-    Raises:
-        InputError: if a state is required and missing, or is one of another training.
-    """
-    wish = training.execution.resume
-    if wish == "never":
-        store.clear()
-        return
+    """Go on with an unfinished state if there is one; the store holds states of this very training alone."""
     state = store.latest()
     if state is None:
-        if wish == "require":
-            raise InputError(f"There is no training state of '{training.label}' to go on with in '{store.folder}'.")
         return
-    check_identity(state["identity"], training.identity, training.label)
     training.step, training.seconds_before = state["step"], state["seconds"]
     training.history = History(state["history"], [row.to(training.hardware.device) for row in state["waiting"]])
     for role, trainee in training.trainees.items():

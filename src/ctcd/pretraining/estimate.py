@@ -1,5 +1,6 @@
 """What a pre-training takes before its first step: tokens, floating-point operations, time and memory."""
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 from time import perf_counter
@@ -13,7 +14,7 @@ from ctcd.engine.hardware import Hardware
 from ctcd.engine.optimiser import layer_matrices
 from ctcd.modeling.architecture import build_outline, parameter_count
 from ctcd.modeling.settings import ModelParameters
-from ctcd.pretraining.budget import in_steps, operations_of, predicted_share, spent_operations
+from ctcd.pretraining.budget import AssumedVocabulary, operations_of, predicted_share, spent_operations
 from ctcd.pretraining.settings import PretrainingParameters
 
 # English, mixed as by conf/paper: 14 in BookCorpus (66 bytes in a row), 31 in Wikipedia (counted in 400 articles).
@@ -24,20 +25,6 @@ MEASURED_SECONDS = 0.2
 FEWEST_PRODUCTS = 3
 MEASURED_SIDES = {"cpu": 1024, "cuda": 8192}
 FLOAT32 = 4  # bytes
-
-
-@dataclass(unsafe_hash=True)
-class AssumedVocabulary:
-    """In the place of a tokenizer that is not there yet."""
-
-    size: int
-    pad_token_id: int = 0
-    cls_token_id: int = 0
-    sep_token_id: int = 0
-
-    def __len__(self) -> int:
-        """Number of ids."""
-        return self.size
 
 
 @dataclass(frozen=True)
@@ -78,35 +65,36 @@ def estimate(
     method: Method,
     tokenizer: AssumedVocabulary,
     sequence_length: int,
-    sequences: int | None,
     hardware: Hardware,
     speed: float,
-) -> Estimate | None:
-    """Estimate one pre-training.
+) -> Estimate:
+    """Estimate one training.
 
     Args:
-        settings: of the variant.
-        method: of the variant.
+        settings: with the budget in steps or minutes.
+        method: of the training.
         tokenizer: whose size the models' vocabulary has.
         sequence_length: tokens.
-        sequences: in an epoch; None if nobody knows yet.
         hardware: what it is going to run on.
         speed: operations per second in training, for a budget in minutes.
-
-    Returns:
-        None where the budget is in epochs and their length is not known.
     """
-    if settings.epochs is not None and sequences is None:
-        return None
     per_token = spent_operations(method, operations_of(settings, tokenizer, sequence_length))
     if settings.minutes is not None:
         operations = 60 * settings.minutes * speed
         tokens = operations / per_token
     else:
-        steps = in_steps(settings, method, tokenizer, sequence_length, sequences or 0).steps
-        tokens = float(steps * settings.batch_size * sequence_length)
+        tokens = float(settings.steps * settings.batch_size * sequence_length)
         operations = tokens * per_token
     return Estimate(tokens, operations, estimate_memory(settings, method, tokenizer, sequence_length, hardware))
+
+
+def combined(estimates: Sequence[Estimate]) -> Estimate:
+    """What some trainings take one after the other; tokens of two models that read the same ones count twice."""
+    return Estimate(
+        sum(each.tokens for each in estimates),
+        sum(each.operations for each in estimates),
+        max((each.memory for each in estimates), key=lambda memory: memory.total),
+    )
 
 
 def estimate_memory(

@@ -12,7 +12,8 @@ from ctcd.pretraining.masking import PredictionBatch
 from ctcd.pretraining.models import Trainee
 
 SEQUENCES_AT_ONCE = 64
-SEED = 0  # the held-out masks are the same for every model, variant and seed
+# The held-out masks are the same for every model, variant and seed, whatever they train with.
+SEED, MASKING_SHARE = 0, 0.15
 
 
 class HeldoutScore(NamedTuple):
@@ -23,21 +24,25 @@ class HeldoutScore(NamedTuple):
 
 
 def heldout_batches(
-    sequences: Sequences, count: int, prepare: Callable[[torch.Tensor, int, int], PredictionBatch]
+    sequences: Sequences, prepare: Callable[[torch.Tensor, int, int], PredictionBatch]
 ) -> list[PredictionBatch]:
-    """The first `count` held-out sequences, with what is to be predicted chosen once and for all.
+    """All held-out sequences, with what is to be predicted chosen once and for all.
 
     Args:
         sequences: held-out text.
-        count: how many of them.
         prepare: makes a batch of tokens, a seed and a number.
     """
-    indices = np.arange(min(count, len(sequences)))
+    indices = np.arange(len(sequences))
     batches = []
     for number, start in enumerate(range(0, len(indices), SEQUENCES_AT_ONCE)):
         tokens = torch.from_numpy(sequences.rows(indices[start : start + SEQUENCES_AT_ONCE]))
         batches.append(prepare(tokens, SEED, number))
     return batches
+
+
+def first_sequences(batches: list[PredictionBatch], count: int) -> list[PredictionBatch]:
+    """The first batches, with about `count` sequences."""
+    return batches[: max(1, count // SEQUENCES_AT_ONCE)]
 
 
 @torch.no_grad()

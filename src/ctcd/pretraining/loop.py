@@ -69,7 +69,7 @@ def pretrain(
     except torch.OutOfMemoryError as error:
         raise InputError(
             f"No GPU memory is left to pre-train '{store.label}': free some and give the same command again, or lower "
-            "pretraining.batch_size and start afresh with --params execution.resume=never."
+            "pretraining.batch_size."
         ) from error
     if training.frozen is not None:
         training.frozen.give_back()
@@ -121,8 +121,7 @@ def _train(training: Training, store: StateStore) -> None:
                 raise _stopped(training, stopping)
             if done == 1:
                 break
-        if not training.history.has(training.step, "heldout_loss"):
-            _evaluate(training)  # the minutes passed while the last state was saved
+        _evaluate_at_the_end(training)
         if training.step:
             save_training(training, store)
         if stopping:
@@ -176,7 +175,7 @@ def _check_finite(training: Training) -> None:
     raise InputError(
         f"The loss of '{training.label}' is not finite at step {step + 1} (seed {settings.seed}, training sequences "
         f"{', '.join(map(str, rows[:8]))}{', ...' if len(rows) > 8 else ''}): lower pretraining.optimiser's learning "
-        "rates, and start afresh with --params execution.resume=never."
+        "rates."
     )
 
 
@@ -188,18 +187,32 @@ def _record(training: Training, tokens_per_second: float, rate_factor: float) ->
 
 
 def _evaluate(training: Training) -> None:
+    """Measure the learning curve, on some of the held-out sequences."""
+    _add_scores(training, "sampled_heldout", _heldout_scores(training, training.heldout_sample))
+
+
+def _evaluate_at_the_end(training: Training) -> None:
+    """Measure what models are compared by, on all held-out sequences."""
+    if training.history.has(training.step, "heldout_loss"):
+        return  # a state of the end was gone on with
+    if not training.history.has(training.step, "sampled_heldout_loss"):
+        _evaluate(training)  # the time budget ran out while saving: the end was not evaluated yet
+    _add_scores(training, "heldout", _heldout_scores(training, training.heldout))
+
+
+def _add_scores(training: Training, name: str, scores: dict[Role, HeldoutScore]) -> None:
     step, metrics = training.step, {}
-    for role, score in _heldout_scores(training).items():
-        for name, value in (("heldout_loss", score.loss), ("heldout_accuracy", score.accuracy)):
-            training.history.add(step, step * training.tokens_per_step, role, name, value)
-            metrics[f"{role}_{name}"] = value
+    for role, score in scores.items():
+        for metric, value in ((f"{name}_loss", score.loss), (f"{name}_accuracy", score.accuracy)):
+            training.history.add(step, step * training.tokens_per_step, role, metric, value)
+            metrics[f"{role}_{metric}"] = value
     log_metrics(training.label, step, metrics)
 
 
-def _heldout_scores(training: Training) -> dict[Role, HeldoutScore]:
+def _heldout_scores(training: Training, batches: list[PredictionBatch]) -> dict[Role, HeldoutScore]:
     def score(role: Role) -> HeldoutScore | None:
         trainee = training.trainees.get(role)
-        return None if trainee is None else evaluate(trainee, training.heldout)
+        return None if trainee is None else evaluate(trainee, batches)
 
     scores = training.side_by_side(*(partial(score, role) for role in ROLES))
     return {role: found for role, found in zip(ROLES, scores, strict=True) if found is not None}

@@ -1,13 +1,16 @@
-"""Settings of a pre-training."""
+"""Settings of a pre-training: what all variants share, and where one differs."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ctcd.distillation.methods import WeightName
 from ctcd.engine.settings import OptimiserParameters
-from ctcd.lineage.settings import PositiveInteger, PositiveNumber, Settings, Share
+from ctcd.lineage.settings import Listed, PositiveInteger, PositiveNumber, Settings, Share
 from ctcd.modeling.settings import ModelParameters
+
+BUDGETS = ("steps", "tokens", "epochs", "minutes")
 
 
 class SoftWeightsParameters(Settings):
@@ -17,10 +20,10 @@ class SoftWeightsParameters(Settings):
     final_factor: Annotated[float, Field(ge=0.0)] = 1.0
 
 
-class PretrainingParameters(Settings):
-    """What all variants of a study share.
+class Recipe(Settings):
+    """What is learned, but for the method and the seed.
 
-    The budget is `steps`, or what is set of `tokens`, `epochs` and `minutes`.
+    The budget is `steps`, or what is set of `tokens`, `epochs` and `minutes`; `budget` is a factor on it.
     """
 
     teacher: ModelParameters
@@ -29,6 +32,7 @@ class PretrainingParameters(Settings):
     tokens: PositiveInteger | None = None
     epochs: PositiveNumber | None = None
     minutes: PositiveNumber | None = None
+    budget: Annotated[float, Field(ge=0.0)] = 1.0
     matched_operations: bool = False
     batch_size: PositiveInteger
     masking_share: Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -38,34 +42,64 @@ class PretrainingParameters(Settings):
     moving_average_decay: Share = 0.99
     warmup_share: Share
     optimiser: OptimiserParameters
-    seed: int
 
     @model_validator(mode="after")
-    def _has_one_budget(self) -> "PretrainingParameters":
-        chosen = [name for name in ("tokens", "epochs", "minutes") if getattr(self, name) is not None]
+    def _has_one_budget(self) -> "Recipe":
+        chosen = [name for name in BUDGETS[1:] if getattr(self, name) is not None]
         if len(chosen) > 1:
             raise ValueError(f"{' and '.join(chosen)} are both set: set one of them to null")
         return self
 
 
-class VariantParameters(Settings):
-    """One variant: a method, and where it differs from the method's weights and from what all variants share."""
+class PretrainingParameters(Recipe):
+    """The settings of one training."""
 
+    seed: int
+
+
+class SharedPretraining(Recipe):
+    """The section `pretraining`: what all variants share, and the seeds that each is trained with."""
+
+    seeds: Annotated[list[int], Listed, Field(min_length=1)]
+
+    @field_validator("seeds")
+    @classmethod
+    def _are_different(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("one seed stands there twice: give every seed once")
+        return seeds
+
+
+class VariantParameters(BaseModel):
+    """One variant: a method, and where it differs from the method's weights and from the section `pretraining`.
+
+    Every other name is one of `Recipe`; a mapping changes a part of it: `student: {layers: 3}`.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
     method: str
     weights: dict[WeightName, Annotated[float, Field(ge=0.0)]] = {}
-    teacher: ModelParameters | None = None
-    student: ModelParameters | None = None
-    steps: Annotated[int, Field(ge=0)] | None = None
-    matched_operations: bool | None = None
-    temperature: PositiveNumber | None = None
-    label_smoothing: Share | None = None
-    soft_weights: SoftWeightsParameters | None = None
-    seed: int | None = None
 
-    def applied_to(self, shared: PretrainingParameters) -> PretrainingParameters:
-        """What all variants share, with this variant's differences."""
-        own = ("method", "weights")
-        differences = {name: value for name, value in self if name not in own and value is not None}
-        if self.steps is not None:
-            differences |= {"tokens": None, "epochs": None, "minutes": None}
-        return shared.model_copy(update=differences)
+    def settings(self, shared: SharedPretraining, seed: int) -> PretrainingParameters:
+        """What all variants share, with this variant's differences, for one seed.
+
+        Raises:
+            ValidationError: for a difference that `Recipe` does not know or allow.
+        """
+        differences = self.model_extra or {}
+        values = shared.model_dump(exclude={"seeds"})
+        if any(name in differences for name in BUDGETS):
+            values |= dict.fromkeys(BUDGETS[1:])
+        return PretrainingParameters.model_validate(deep_merge(values, differences) | {"seed": seed})
+
+
+def deep_merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy `values` with `changes`; a mapping in both is merged in turn."""
+    merged = dict(values)
+    for name, change in changes.items():
+        known = merged.get(name)
+        both = isinstance(known, Mapping) and isinstance(change, Mapping)
+        merged[name] = deep_merge(known, change) if both else change  # type: ignore[arg-type]
+    return merged

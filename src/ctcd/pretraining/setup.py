@@ -1,9 +1,8 @@
-"""A training before its first step: models, data, and what makes it this training and no other."""
+"""A training before its first step: models and data."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,14 +15,13 @@ from ctcd.engine.settings import ExecutionParameters
 from ctcd.engine.side_by_side import SideBySide
 from ctcd.errors import InputError
 from ctcd.lineage.digest import tokenizer_fingerprint
-from ctcd.lineage.state import flatten
 from ctcd.modeling.architecture import build_model, extra_positions, has_dropout, parameter_count
 from ctcd.modeling.families import FAMILIES, Objective
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining.batches import batch_of, to_device
 from ctcd.pretraining.budget import in_steps
-from ctcd.pretraining.heldout import heldout_batches
+from ctcd.pretraining.heldout import MASKING_SHARE, first_sequences, heldout_batches
 from ctcd.pretraining.history import History
 from ctcd.pretraining.masking import PredictionBatch, mask_tokens, masking_for, next_tokens
 from ctcd.pretraining.models import FrozenModel, MovingAverage, Trainee
@@ -49,11 +47,11 @@ class Training:
     sequences: Sequences
     prepare: Prepare
     heldout: list[PredictionBatch]
+    heldout_sample: list[PredictionBatch]
     trainees: dict[Role, Trainee]
     averages: dict[Role, MovingAverage]
     frozen: FrozenModel | None
     side_by_side: SideBySide
-    identity: dict[str, Any]
     step: int = 0
     seconds_before: float = 0.0  # spent on it before this process
     started: float = field(default_factory=monotonic)
@@ -97,21 +95,26 @@ def start_training(
     _check_frozen(method, frozen, tokenizer, shards)
     sequences = shards.sequences("train")
     settings = in_steps(settings, method, tokenizer, shards.sequence_length, len(sequences))
-    hardware = choose_hardware(execution, max(shape.width for shape in shapes.values()))
+    hardware = choose_hardware(execution, max(shapes[role].width for role in method.trained))
     if hardware.compiles:
         torch.compiler.reset()  # PyTorch gives up compiling a function after eight models
-    masking = masking_for(tokenizer, settings.masking_share, hardware.device)
 
-    def prepare(token_ids: Tensor, seed: int, step: int) -> PredictionBatch:
-        tokens = to_device(token_ids, hardware.device)
-        return mask_tokens(tokens, masking, seed, step) if objective == "mlm" else next_tokens(tokens)
+    def preparing(masking_share: float) -> Prepare:
+        masking = masking_for(tokenizer, masking_share, hardware.device)
+
+        def prepare(token_ids: Tensor, seed: int, step: int) -> PredictionBatch:
+            tokens = to_device(token_ids, hardware.device)
+            return mask_tokens(tokens, masking, seed, step) if objective == "mlm" else next_tokens(tokens)
+
+        return prepare
+
+    heldout = heldout_batches(shards.sequences("heldout"), preparing(MASKING_SHARE))
 
     models = {
         role: build_model(shapes[role], tokenizer, shards.sequence_length, settings.seed, role)
         for role in method.trained
     }
     followed = models if method.learns_from_itself else {}
-    frozen_fingerprint = None if frozen is None else frozen.fingerprint()  # before anything is rounded
     return Training(
         label=label,
         method=method,
@@ -119,8 +122,9 @@ def start_training(
         execution=execution,
         hardware=hardware,
         sequences=sequences,
-        prepare=prepare,
-        heldout=heldout_batches(shards.sequences("heldout"), execution.evaluation_sequences, prepare),
+        prepare=preparing(settings.masking_share),
+        heldout=heldout,
+        heldout_sample=first_sequences(heldout, execution.evaluation_sequences),
         # Averages first: they copy the models as they are built.
         averages={
             role: MovingAverage(model, hardware, settings.moving_average_decay) for role, model in followed.items()
@@ -129,14 +133,6 @@ def start_training(
         frozen=FrozenModel(frozen.model, hardware) if frozen is not None and method.has_source else None,
         side_by_side=SideBySide(
             can_share_a_step(hardware, models.values(), settings.batch_size * shards.sequence_length)
-        ),
-        identity=flatten(
-            {
-                "method": asdict(method),
-                "frozen": frozen_fingerprint,
-                "data": shards.metadata["fingerprint"],
-                **settings.model_dump(),
-            }
         ),
     )
 

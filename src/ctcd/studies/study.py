@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ctcd.distillation.methods import Role
 from ctcd.lineage.settings import Settings
 
 Measure = Literal["scores", "heldout_loss"]
+# As the source of a variant: the model that the user names.
+GIVEN = "given"
 
 
 class Claim(Settings):
@@ -30,17 +32,19 @@ class Claim(Settings):
 
 @dataclass(frozen=True)
 class Variant:
-    """A variant as far as the wiring depends on it.
+    """A variant as its study declares it.
 
     Attributes:
         name: its Kedro namespace.
         trained: the roles that its method trains.
-        source: the variant whose model in the other role it learns from; None if there is none.
+        source: the variant whose model in the other role it learns from, or `given`; None if there is none.
+        settings: the method and where it differs from what all variants share, by the names of the settings.
     """
 
     name: str
     trained: tuple[Role, ...]
-    source: str | None = None
+    source: str | None
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -51,3 +55,12 @@ class Study:
     question: str
     variants: Mapping[str, Variant]
     claims: tuple[Claim, ...]
+
+    def in_order(self) -> list[Variant]:
+        """The variants, those that learn from another one last."""
+        return sorted(self.variants.values(), key=lambda variant: variant.source is not None)
+
+    @property
+    def needs_given_model(self) -> bool:
+        """Whether a variant learns from a model that the user names."""
+        return any(variant.source == GIVEN for variant in self.variants.values())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ctcd.errors import InputError, reason
+from ctcd.errors import InputError, first_line
 from ctcd.lineage.settings import HUB
 from ctcd.tasks.suite import Suite
 from ctcd.tasks.tasks import Task
@@ -49,7 +49,7 @@ class HubSuite(Suite):
                 self._loaded[task.name] = datasets.load_dataset(self.name, task.name)
             except Exception as error:  # network, name, configuration: the libraries have many kinds
                 raise InputError(
-                    f"Task '{task.name}' cannot be loaded from '{HUB}{self.name}' ({reason(error)}): check the name "
-                    "and the network, or give a local folder."
+                    f"Task '{task.name}' cannot be loaded from '{HUB}{self.name}' ({first_line(error)}): check the "
+                    "name and the network, or give a local folder."
                 ) from error
         return self._loaded[task.name]

@@ -1,42 +1,60 @@
 """Nodes of the fine-tuning pipeline."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.finetuning.settings import FinetuningParameters
 
+if TYPE_CHECKING:
+    from ctcd.lineage.array_store import ArrayStore
+    from ctcd.modeling.trained_models import TrainedModels
+    from ctcd.tasks.suite import Suite
+else:  # Kedro reads the annotations of parameters when it starts, and must not load PyTorch for that
+    ArrayStore = TrainedModels = Suite = Any
 
-def chosen_suite(finetuning: FinetuningParameters, probes: Any, glue: Any, extra: Any) -> Any:
+
+def chosen_suite(finetuning: FinetuningParameters, probes: Suite, glue: Suite, extra: Suite) -> Suite:
     """The suite that `finetuning.suite` names."""
     return {"probes": probes, "glue": glue, "extra": extra}[finetuning.suite]
 
 
-def finetune_model(
-    model: Any,
-    probes: Any,
-    glue: Any,
-    extra: Any,
-    tokens: Any,
-    results: Any,
+def finetune_models(
+    models: TrainedModels,
+    probes: Suite,
+    glue: Suite,
+    extra: Suite,
+    tokens: ArrayStore,
+    results: ArrayStore,
     finetuning: FinetuningParameters,
     execution: ExecutionParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Fine-tune a pre-trained model on every task of the suite; returns scores, predictions and failures."""
-    from ctcd.finetuning.scoring import Stores, score_model
+    """Fine-tune a variant's models on every task of the suite; returns scores, predictions and failures.
+
+    Each table says in its first columns which model a row is about: run, pretraining_seed, role.
+    """
+    from ctcd.finetuning.scoring import Stores, score_models
     from ctcd.modeling.model_folder import ModelFolder
     from ctcd.tasks.tasks import chosen_tasks
 
     suite = chosen_suite(finetuning, probes, glue, extra)
     settings = finetuning.model_copy(update={"submission": False})  # that is for the pipeline `evaluation`
-    scored = score_model(
-        ModelFolder(model.folder), suite, chosen_tasks(settings), settings, execution, Stores(tokens, results)
-    )
-    return scored.scores, scored.predictions, scored.failures
+    folders = [ModelFolder(model.folder) for model in models]
+    scored = score_models(folders, suite, chosen_tasks(settings), settings, execution, Stores(tokens, results))
+
+    def collected(table: str) -> pd.DataFrame:
+        named = [getattr(each, table).copy() for each in scored]
+        for model, rows in zip(models, named, strict=True):
+            rows.insert(0, "role", model.role)
+            rows.insert(0, "pretraining_seed", model.pretraining_seed)
+            rows.insert(0, "run", model.run)
+        return pd.concat(named, ignore_index=True)
+
+    return collected("scores"), collected("predictions"), collected("failures")
 
 
-def score_majority(probes: Any, glue: Any, extra: Any, finetuning: FinetuningParameters) -> pd.DataFrame:
+def score_majority(probes: Suite, glue: Suite, extra: Suite, finetuning: FinetuningParameters) -> pd.DataFrame:
     """What the most frequent class scores on every task: the floor of the report."""
     from ctcd.finetuning.scoring import score_majority_class
     from ctcd.tasks.tasks import chosen_tasks
@@ -44,18 +62,19 @@ def score_majority(probes: Any, glue: Any, extra: Any, finetuning: FinetuningPar
     return score_majority_class(chosen_suite(finetuning, probes, glue, extra), chosen_tasks(finetuning))
 
 
-def find_hardest_examples(
-    teacher: pd.DataFrame,
-    student: pd.DataFrame,
-    probes: Any,
-    glue: Any,
-    extra: Any,
+def find_hard_examples(
+    predictions: pd.DataFrame,
+    probes: Suite,
+    glue: Suite,
+    extra: Suite,
     finetuning: FinetuningParameters,
 ) -> pd.DataFrame:
-    """Validation examples that both models get wrong, or one of them alone, with their texts."""
+    """Validation examples that both models of the first seed get wrong, or one of them alone, with their texts."""
     from ctcd.finetuning.scoring import read_tasks
     from ctcd.tasks.hard_examples import hardest_examples
     from ctcd.tasks.tasks import chosen_tasks
 
+    first = predictions[predictions["pretraining_seed"] == predictions["pretraining_seed"].iloc[0]]
+    teacher, student = (first[first["role"] == role] for role in ("teacher", "student"))
     data, _ = read_tasks(chosen_suite(finetuning, probes, glue, extra), chosen_tasks(finetuning))
     return hardest_examples(teacher, student, data)

@@ -1,42 +1,37 @@
-"""A variant's teacher and student -> scores and predictions."""
-
-from collections.abc import Sequence
+"""A variant's models -> scores and predictions."""
 
 from kedro.pipeline import Node, Pipeline
 
-from ctcd.distillation.methods import ROLES
-from ctcd.pipelines.finetuning.nodes import find_hardest_examples, finetune_model, score_majority
+from ctcd.pipelines import LONG
+from ctcd.pipelines.finetuning.nodes import find_hard_examples, finetune_models, score_majority
+from ctcd.studies.study import Variant
 
 SUITES = ["probes", "glue", "extra"]
 STORES = ["tokenized_tasks", "finetuning_results"]
 
 
-def create_pipeline(variant: str, roles: Sequence[str] = ROLES) -> Pipeline:
-    """Fine-tuning and scoring of one variant, in a namespace of its name.
+def create_pipeline(variant: Variant) -> Pipeline:
+    """Fine-tuning and scoring of one variant's models, in a namespace of its name.
 
-    <variant>.teacher ──> <variant>.teacher.scores, .predictions, .failures     (and the student)
-    predictions of both ──> <variant>.hardest_examples
+    <variant>.models ──> <variant>.scores, .predictions, .failures
+    <variant>.predictions ──> <variant>.hard_examples     (where both models are trained)
     """
-    hardest = Node(
-        find_hardest_examples,
-        ["teacher.predictions", "student.predictions", *SUITES, "params:finetuning"],
-        "hardest_examples",
-        name="find_hardest_examples",
+    finetune = Node(
+        finetune_models,
+        ["models", *SUITES, *STORES, "params:finetuning", "params:execution"],
+        ["scores", "predictions", "failures"],
+        name="finetune",
+        tags=LONG,
+    )
+    compare = Node(
+        find_hard_examples,
+        ["predictions", *SUITES, "params:finetuning"],
+        "hard_examples",
+        name="find_hard_examples",
     )
     return Pipeline(
-        [
-            *(
-                Node(
-                    finetune_model,
-                    [role, *SUITES, *STORES, "params:finetuning", "params:execution"],
-                    [f"{role}.scores", f"{role}.predictions", f"{role}.failures"],
-                    name=f"finetune_{role}",
-                )
-                for role in roles
-            ),
-            *([hardest] if len(roles) == 2 else []),
-        ],
-        namespace=variant,
+        [finetune, compare] if len(variant.trained) == 2 else [finetune],
+        namespace=variant.name,
         inputs={*SUITES, *STORES},
         parameters={"params:finetuning", "params:execution"},
         tags="finetuning",

@@ -1,45 +1,35 @@
 """Nodes of the pre-training pipeline."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ctcd.engine.settings import ExecutionParameters
-from ctcd.pretraining.settings import PretrainingParameters, VariantParameters
+from ctcd.pretraining.settings import SharedPretraining, VariantParameters
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from ctcd.corpus.shards import Shards
+    from ctcd.lineage.run_store import RunStore
+    from ctcd.modeling.trained_models import TrainedModels
+    from ctcd.pretraining.variant import Source
+else:  # Kedro reads the annotations of parameters when it starts, and must not load PyTorch for that
+    PreTrainedTokenizerBase = Shards = RunStore = TrainedModels = Source = Any
+
+Trained = tuple["TrainedModels", pd.DataFrame, list[dict[str, Any]]]
 
 
 def pretrain_models(
-    shards: Any,
-    tokenizer: Any,
-    pretraining: PretrainingParameters,
+    shards: Shards,
+    tokenizer: PreTrainedTokenizerBase,
+    pretraining: SharedPretraining,
     variant: VariantParameters,
     execution: ExecutionParameters,
-    training_state: Any,
-    ready: Any = None,
-) -> tuple[Any, ...]:
-    """Train a variant's models beside a ready one, if its method has one; returns the models and the history."""
-    from ctcd.distillation.methods import method_of
-    from ctcd.modeling.card import model_card
-    from ctcd.modeling.pretrained import PretrainedModel
-    from ctcd.pretraining.loop import pretrain
+    run_store: RunStore,
+    source: Source | None = None,
+) -> Trained:
+    """Train what is missing of a variant, for every seed; returns models, histories and records of the runs."""
+    from ctcd.pretraining.variant import train_variant
 
-    settings = variant.applied_to(pretraining)
-    method = method_of(variant.method, variant.weights)
-    models, history = pretrain(shards, tokenizer, method, settings, execution, training_state, ready)
-    table = history.table()
-    cards = {
-        role: model_card(training_state.label, role, variant.method, settings, shards.metadata, table)
-        for role in models
-    }
-    lineage = {"corpus": shards.metadata["fingerprint"]}
-    return *(PretrainedModel(model, tokenizer, cards[role], lineage) for role, model in models.items()), table
-
-
-def clear_training_state(training_state: Any, history: pd.DataFrame) -> None:
-    """Forget the state of a training that is finished: the history is saved last, so all models are on disk by now.
-
-    Kedro runs this node also where it skips the training because older outputs exist: a state that is not the
-    history's end is one of another training, which is to be gone on with.
-    """
-    if training_state.newest_step() == int(history["step"].max()):
-        training_state.clear()
+    return train_variant(variant, pretraining, shards, tokenizer, execution, run_store, source)

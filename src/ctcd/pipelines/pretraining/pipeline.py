@@ -1,44 +1,35 @@
-"""Shards -> models and history of one variant."""
-
-from collections.abc import Sequence
+"""Shards -> models, histories and records of one variant."""
 
 from kedro.pipeline import Node, Pipeline
 
-from ctcd.distillation.methods import ROLES
-from ctcd.pipelines.pretraining.nodes import clear_training_state, pretrain_models
+from ctcd.pipelines import LONG
+from ctcd.pipelines.pretraining.nodes import pretrain_models
+from ctcd.studies.study import GIVEN, Variant
 
 
-def create_pipeline(variant: str, trained: Sequence[str] = ROLES, ready: str | None = None) -> Pipeline:
-    """The pre-training of one variant, in a namespace of its name.
+def create_pipeline(variant: Variant) -> Pipeline:
+    """The pre-training of one variant with all seeds, in a namespace of its name.
 
-    shards, tokenizer (, ready model) ──> <variant>.teacher, <variant>.student, <variant>.history
-
-    Args:
-        variant: its name.
-        trained: the roles whose models come out.
-        ready: the catalog entry of the model in the other role.
+    shards, tokenizer, run_store (, models that it learns from) ──> <variant>.models, .history, .runs
     """
+    shared = ["shards", "tokenizer", "run_store"]
     inputs = {
         "shards": "shards",
         "tokenizer": "tokenizer",
         "pretraining": "params:pretraining",
         "variant": "params:variant",
         "execution": "params:execution",
-        "training_state": "training_state",
+        "run_store": "run_store",
     }
-    shared = {"shards", "tokenizer"}
-    if ready is not None:
-        inputs["ready"] = ready
-        shared.add(ready)
+    if variant.source is not None:
+        inputs["source"] = "given_teacher" if variant.source == GIVEN else f"{variant.source}.models"
+        shared.append(inputs["source"])
     return Pipeline(
-        [
-            Node(pretrain_models, inputs, [*trained, "history"], name="pretrain"),
-            Node(clear_training_state, ["training_state", "history"], None, name="clear_training_state"),
-        ],
-        namespace=variant,
-        inputs=shared,
+        [Node(pretrain_models, inputs, ["models", "history", "runs"], name="pretrain", tags=LONG)],
+        namespace=variant.name,
+        inputs=set(shared),
         parameters={
-            "params:variant": f"params:variants.{variant}",
+            "params:variant": f"params:variants.{variant.name}",
             "params:pretraining": "params:pretraining",
             "params:execution": "params:execution",
         },

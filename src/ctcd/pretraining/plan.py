@@ -1,0 +1,151 @@
+"""Which trainings a variant consists of, and what makes each of them this one and no other."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ctcd.distillation.methods import ROLES, Method, Role, find_method
+from ctcd.lineage.digest import digest
+from ctcd.modeling.families import FAMILIES
+from ctcd.pretraining.budget import AssumedVocabulary, in_steps
+from ctcd.pretraining.settings import PretrainingParameters, SharedPretraining, VariantParameters
+
+# Raised by hand when a change of the code alters what is learned; `tests/pretraining/test_plan.py` notices.
+TRAINING_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One training that a variant needs.
+
+    Attributes:
+        label: its name in messages.
+        method: who learns from whom.
+        settings: with the budget in steps, unless it is in minutes.
+        source: identity of the frozen model that is learned from; None without one.
+        data: fingerprint of the corpus.
+    """
+
+    label: str
+    method: Method
+    settings: PretrainingParameters
+    source: str | None
+    data: str
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides what is learned, by dotted names."""
+        return {
+            "version": TRAINING_VERSION,
+            "data": self.data,
+            "source": self.source,
+            **flatten({"method": asdict(self.method)}),
+            **flatten(_deciding(self.settings, self.method)),
+        }
+
+    @property
+    def id(self) -> str:
+        """The digest of the identity."""
+        return digest(self.identity)
+
+
+def plan_runs(
+    variant: VariantParameters,
+    shared: SharedPretraining,
+    seed: int,
+    corpus: Mapping[str, Any],
+    source: str | None = None,
+) -> list[PlannedRun]:
+    """The trainings of a variant for one seed.
+
+    Models that do not learn from each other are trained apart: with the same settings one of them is the same run in
+    every variant.
+
+    Args:
+        variant: its method and differences.
+        shared: what all variants share.
+        seed: of the training.
+        corpus: metadata of the shards.
+        source: identity of the frozen model that is learned from.
+    """
+    method = find_method(variant.method, variant.weights)
+    length, sequences = corpus["sequence_length"], corpus["splits"]["train"]["sequences"]
+    vocabulary = AssumedVocabulary(corpus["vocabulary_size"])
+    settings = in_steps(variant.settings(shared, seed), method, vocabulary, length, sequences)
+    parts = {part: f"{variant.name} {part.trained[0]}, seed {seed}" for part in method.independent_parts()}
+    parts = parts if len(parts) > 1 else {method: f"{variant.name}, seed {seed}"}
+    return [PlannedRun(label, part, settings, source, corpus["fingerprint"]) for part, label in parts.items()]
+
+
+def plan_variants(
+    variants: Mapping[str, VariantParameters],
+    sources: Mapping[str, str | None],
+    shared: SharedPretraining,
+    corpus: Mapping[str, Any],
+) -> dict[str, list[PlannedRun]]:
+    """The trainings of some variants for all seeds, by the variant's name.
+
+    Args:
+        variants: settings by name; a source that is a variant stands before those that learn from it.
+        sources: the variant that each one learns from, if any; another name is one of a model that is not planned.
+        shared: what all variants share, and the seeds.
+        corpus: metadata of the shards.
+    """
+    planned: dict[str, list[PlannedRun]] = {}
+    for name, variant in variants.items():
+        frozen, source = find_method(variant.method).frozen, sources[name]
+        planned[name] = []
+        for seed in shared.seeds:
+            learned_from = source
+            if source in planned and frozen is not None:
+                learned_from = source_id([plan for plan in planned[source] if plan.settings.seed == seed], frozen)
+            planned[name] += plan_runs(variant, shared, seed, corpus, learned_from)
+    return planned
+
+
+def source_id(plans: list[PlannedRun], role: Role) -> str:
+    """Identity of the model in a role that one of some planned runs gives."""
+    run = next(plan for plan in plans if role in plan.method.trained)
+    return f"{run.id}/{role}"
+
+
+def first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """Name, and both values, of the first setting in which two identities differ; None if they are equal."""
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            return name, found.get(name), wanted.get(name)
+    return None
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, names joined by dots."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _deciding(settings: PretrainingParameters, method: Method) -> dict[str, Any]:
+    """The settings that decide what is learned with a method."""
+    values = settings.model_dump(exclude={"tokens", "epochs", "budget", "matched_operations"})
+    for role in ROLES:
+        if role not in method.trained:
+            del values[role]
+    if settings.steps == 0 and settings.minutes is None:
+        return {name: values[name] for name in (*method.trained, "steps", "seed")}
+    weights = method.weights
+    unused = set()
+    if not (weights.teacher_soft or weights.student_soft):
+        unused |= {"temperature", "soft_weights"}
+    if not (weights.teacher_hard or weights.student_hard):
+        unused.add("label_smoothing")
+    if not method.learns_from_itself:
+        unused.add("moving_average_decay")
+    if all(FAMILIES[getattr(settings, role).architecture].objective == "clm" for role in method.trained):
+        unused.add("masking_share")
+    if settings.optimiser.name == "adamw":
+        del values["optimiser"]["matrix_learning_rate"]
+    return {name: value for name, value in values.items() if name not in unused}

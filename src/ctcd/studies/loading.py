@@ -1,0 +1,205 @@
+"""Study files: read, merged and checked before anything runs."""
+
+import os
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from ctcd.distillation.methods import find_method
+from ctcd.errors import InputError
+from ctcd.lineage.settings import Settings
+from ctcd.pretraining.settings import deep_merge
+from ctcd.studies.study import GIVEN, Claim, Study, Variant
+
+PACKAGE_FOLDER = Path(__file__).parent
+FOLDER_SETTING = "CTCD_STUDIES"
+SHARED = "shared"
+NAME = r"[a-z][a-z0-9_]*"
+# Names that other entries of the catalog begin with, or other pipelines have.
+RESERVED_VARIANTS = {"corpus", "evaluation", "report", GIVEN}
+RESERVED_STUDIES = {"all_studies", "corpus", "evaluation", "finetuning", "pretraining", "report"}
+
+Declaration = Mapping[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's booleans: `on` is a word here, and the name of what a claim is measured on."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(true|false)$"), list("tf"))
+
+
+class StudyFile(Settings):
+    """What a study file holds; a variant without a body is one that `shared.yml` declares."""
+
+    question: str
+    variants: dict[str, dict[str, Any] | None]
+    claims: list[Claim] = []
+
+
+@cache
+def all_studies() -> dict[str, Study]:
+    """The package's studies, and those in the folder that the environment variable CTCD_STUDIES names.
+
+    Raises:
+        InputError: as `load_studies`.
+    """
+    own = os.environ.get(FOLDER_SETTING)
+    return load_studies([PACKAGE_FOLDER, *([Path(own)] if own else [])])
+
+
+def load_studies(folders: list[Path]) -> dict[str, Study]:
+    """Read every study file of some folders; the first folder has `shared.yml`.
+
+    Raises:
+        InputError: naming the file and what is wrong in it.
+    """
+    shared = _read_yaml(folders[0] / f"{SHARED}.yml")
+    studies: dict[str, Study] = {}
+    known: dict[str, tuple[Variant, Path]] = {}
+    for path in _study_files(folders):
+        study = load_study(path, shared)
+        if study.name in studies:
+            raise InputError(f"There are two studies '{study.name}': rename '{path}'.")
+        for variant in study.variants.values():
+            first, other = known.setdefault(variant.name, (variant, path))
+            if first != variant:
+                raise InputError(
+                    f"The variant '{variant.name}' means one thing in '{other}' and another in '{path}': rename one."
+                )
+        studies[study.name] = study
+    return studies
+
+
+def declared_variants(studies: Mapping[str, Study]) -> dict[str, dict[str, Any]]:
+    """The settings of all variants by name: the parameters `variants`."""
+    variants = [variant for study in studies.values() for variant in study.variants.values()]
+    return {variant.name: {"name": variant.name, **variant.settings} for variant in variants}
+
+
+def load_study(path: Path, shared: Mapping[str, Declaration]) -> Study:
+    """Read one study file.
+
+    Args:
+        path: of the file, whose name is the study's.
+        shared: declarations of variants by name, for all studies.
+
+    Raises:
+        InputError: naming the file and what is wrong in it.
+    """
+    if not re.fullmatch(NAME, path.stem) or path.stem in RESERVED_STUDIES:
+        raise InputError(f"'{path}' cannot be a study: name it in small letters, and not after another pipeline.")
+    try:
+        content = StudyFile.model_validate(_read_yaml(path))
+    except ValidationError as error:
+        details = error.errors(include_url=False)[0]
+        where = ".".join(map(str, details["loc"]))
+        raise InputError(f"In the study '{path}', {where}: {details['msg'][0].lower()}{details['msg'][1:]}.") from None
+    declared = {name: body for name, body in content.variants.items() if body is not None}
+    variants = {name: _variant(name, declared, shared, path) for name in content.variants}
+    _check_sources(variants, path)
+    _check_claims(content.claims, variants, path)
+    return Study(path.stem, content.question, variants, tuple(content.claims))
+
+
+def _study_files(folders: list[Path]) -> list[Path]:
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"There is no folder '{folder}' of studies: correct {FOLDER_SETTING}.")
+    return [path for folder in folders for path in sorted(folder.glob("*.yml")) if path.stem != SHARED]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"The study '{path}' is not YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"The study '{path}' is no mapping: give it question, variants and claims.")
+    return content
+
+
+def _variant(name: str, declared: Mapping[str, Declaration], shared: Mapping[str, Declaration], path: Path) -> Variant:
+    if not re.fullmatch(NAME, name) or name in RESERVED_VARIANTS:
+        raise InputError(f"In the study '{path}', the variant '{name}' needs another name: small letters, not taken.")
+    settings = _resolve(name, declared, shared, path, ())
+    source = settings.pop("source", None)
+    if "method" not in settings:
+        raise InputError(f"In the study '{path}', the variant '{name}' has no method: give one, or `like`.")
+    try:
+        method = find_method(settings["method"], settings.get("weights"))
+    except (InputError, TypeError) as error:
+        raise InputError(f"In the study '{path}', variant '{name}': {error}") from error
+    if method.has_source and source is None:
+        raise InputError(
+            f"In the study '{path}', the variant '{name}' learns from a frozen {method.frozen}: give its `source`, a "
+            f"variant or `{GIVEN}`."
+        )
+    if source is not None and not method.has_source:
+        raise InputError(f"In the study '{path}', the variant '{name}' learns from no frozen model: remove `source`.")
+    return Variant(name, method.trained, source, settings)
+
+
+def _resolve(
+    name: str,
+    declared: Mapping[str, Declaration],
+    shared: Mapping[str, Declaration],
+    path: Path,
+    through: tuple[str, ...],
+) -> dict[str, Any]:
+    """The whole declaration of a variant: what it is like, and where it differs."""
+    if name in through:
+        raise InputError(f"In the study '{path}', `like` goes in a circle: {' -> '.join([*through, name])}.")
+    body = declared.get(name, shared.get(name))
+    if body is None:
+        known = ", ".join(sorted({*declared, *shared}))
+        raise InputError(f"The study '{path}' knows no variant '{name}': describe it, or choose from {known}.")
+    own = {key: value for key, value in body.items() if key != "like"}
+    if "like" not in body:
+        return own
+    return deep_merge(_resolve(body["like"], declared, shared, path, (*through, name)), own)
+
+
+def _check_sources(variants: Mapping[str, Variant], path: Path) -> None:
+    """Check that every source is there and trains the model that is learned from."""
+    for variant in variants.values():
+        if variant.source in (None, GIVEN):
+            continue
+        source = variants.get(variant.source or "")
+        if source is None:
+            raise InputError(
+                f"In the study '{path}', '{variant.name}' learns from '{variant.source}': add that variant to it."
+            )
+        frozen = find_method(variant.settings["method"]).frozen
+        if frozen not in source.trained:
+            raise InputError(
+                f"In the study '{path}', '{variant.name}' learns from the {frozen} of '{source.name}', which trains "
+                "none: choose another source."
+            )
+        if source.source is not None:
+            raise InputError(
+                f"In the study '{path}', '{variant.name}' learns from '{source.name}', which learns from another "
+                "variant itself: choose a source that needs none."
+            )
+
+
+def _check_claims(claims: list[Claim], variants: Mapping[str, Variant], path: Path) -> None:
+    models = [f"{variant.name} {role}" for variant in variants.values() for role in variant.trained]
+    for model in (model for claim in claims for model in (claim.better, claim.than)):
+        if model not in models:
+            raise InputError(
+                f"A claim of the study '{path}' is about '{model}', which it does not train: choose from "
+                f"{', '.join(models)}."
+            )
+    if sum(claim.primary for claim in claims) > 1:
+        raise InputError(f"The study '{path}' has two primary claims: leave one, which makes the headline.")
