@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
 from ctcd.finetuning.encoding import Reading, TokenizedTask, tokenize_task
-from ctcd.finetuning.finetune import TaskSettings
+from ctcd.finetuning.finetune import Predictions, TaskSettings
 from ctcd.finetuning.jobs import Failed, Finished, Job
 from ctcd.finetuning.kept_results import run_durably
 from ctcd.finetuning.result_rows import (
@@ -18,7 +19,7 @@ from ctcd.finetuning.result_rows import (
     PREDICTION_COLUMNS,
     SCORE_COLUMNS,
     TEST_COLUMNS,
-    joined,
+    main_values,
     prediction_rows,
     score_rows,
     test_rows,
@@ -27,8 +28,7 @@ from ctcd.finetuning.search import search_settings
 from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.lineage.array_store import ArrayStore
 from ctcd.modeling.model_folder import ModelFolder
-from ctcd.tasks.metrics import main_values, majority_class
-from ctcd.tasks.suite import Suite, TaskData
+from ctcd.tasks.suite import LABEL, Suite, TaskData, joined
 from ctcd.tasks.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -142,6 +142,19 @@ def score_majority_class(suite: Suite, tasks: Sequence[Task]) -> pd.DataFrame:
     """
     data, _ = read_tasks(suite, tasks)
     return joined((score_rows(each, {0: majority_class(each)}) for each in data.values()), SCORE_COLUMNS)
+
+
+def majority_class(data: TaskData) -> dict[str, Predictions]:
+    """Predict all validation splits by the most frequent training class (regression: by the training mean)."""
+    train = data.frames["train"][LABEL].to_numpy()
+    if data.task.regression:
+        constant = np.mean(train)
+    else:
+        classes, counts = np.unique(train, return_counts=True)
+        constant = classes[counts.argmax()]
+    return {
+        split: Predictions(np.full(len(data.frames[split]), constant), None) for split in data.task.validation_splits
+    }
 
 
 def read_tasks(
