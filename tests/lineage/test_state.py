@@ -5,8 +5,7 @@ import resource
 import pytest
 import torch
 
-from ctcd.errors import InputError
-from ctcd.lineage.state import StateStore, check_identity, flatten
+from ctcd.lineage.state import StateStore
 
 
 def state(step: int) -> dict:
@@ -91,21 +90,3 @@ def test_nothing_saved_is_none_and_clear_forgets(store) -> None:
     store.save(state(1), 1, keep=2)
     store.clear()
     assert store.latest() is None
-
-
-def test_a_different_training_is_refused_with_the_first_difference() -> None:
-    with pytest.raises(InputError, match=r"'ctcd' has optimiser.learning_rate = 0.1, this run has 0.2"):
-        check_identity(
-            flatten({"optimiser": {"learning_rate": 0.1}, "seed": 1}),
-            flatten({"optimiser": {"learning_rate": 0.2}, "seed": 2}),
-            "ctcd",
-        )
-
-
-def test_nested_names_are_joined_by_dots() -> None:
-    assert flatten({"a": {"b": {"c": 1}}, "d": {}}) == {"a.b.c": 1, "d": {}}
-
-
-def test_another_ready_model_is_said_to_be_one() -> None:
-    with pytest.raises(InputError, match="learns from another ready model .* --only-missing-outputs"):
-        check_identity({"frozen": "ab12", "seed": 1}, {"frozen": "cd34", "seed": 1}, "one_way")

@@ -30,7 +30,7 @@ Declaration = Mapping[str, Any]
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's booleans: `on` is a word here, and the name of what a claim is measured on."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012
+    yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
