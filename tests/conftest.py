@@ -1,12 +1,13 @@
 """Fixtures shared by the tests: a small real text, its tokenizer and shards, tiny models."""
 
+import json
 import os
 from pathlib import Path
 
 # Tests run side by side: threads of several processes on the same cores wait for each other at every operation.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas as pd
@@ -124,6 +125,29 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("CTCD_DATA is not set")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str, int, Iterable[float]], None]:
+    """Compare numbers with those that the same version of the code gave when somebody last decided that they are right.
+
+    The tolerance is for other processors and libraries. `CTCD_GOLDEN=write` stores what is there now.
+    """
+
+    def check(name: str, version: int, numbers: Iterable[float]) -> None:
+        path = Path(__file__).parent / "golden" / f"{name}.json"
+        if os.environ.get("CTCD_GOLDEN") == "write":
+            found = [round(float(number), 4) for number in numbers]
+            path.write_text(json.dumps({"version": version, "numbers": found}) + "\n")
+        stored = json.loads(path.read_text())
+        decide = (
+            "raise the version if old results are no longer valid, correct the code if they are; after raising it "
+            f"store the new numbers: CTCD_GOLDEN=write pytest -k {name.split('_')[0]}"
+        )
+        assert stored["version"] == version, f"'{path.name}' is of another version: {decide}"
+        assert list(numbers) == pytest.approx(stored["numbers"], abs=2e-3), f"not as in '{path.name}': {decide}"
+
+    return check
 
 
 MAXIMUM_LENGTH = 32

@@ -20,7 +20,8 @@ import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from ctcd.corpus.shards import Shards
-from ctcd.corpus.tokenizer import load_tokenizer, tokenizer_hash
+from ctcd.corpus.tokenizer import load_tokenizer
+from ctcd.lineage.digest import content_digest, digest, tokenizer_fingerprint
 
 ROOT = Path(__file__).parents[2]
 DATA = Path("data/test")
@@ -183,14 +184,13 @@ def test_what_was_packed_is_byte_for_byte_what_was_unpacked(name: str, home: Pat
 def test_unpacked_shards_have_their_fingerprint_and_their_tokenizer(host: Path) -> None:
     shards = Shards(newest(host / "project", "05_model_input/shards"))
     tokenizer = load_tokenizer(newest(host / "project", "03_primary/tokenizer"))
-    shards.check_tokenizer(tokenizer_hash(tokenizer))
+    shards.check_tokenizer(tokenizer_fingerprint(tokenizer))
     digests = []
     for split in ("train", "heldout"):
         sequences = shards.sequences(split)
         rows = sequences.rows(np.arange(len(sequences))).astype(np.uint16)
-        digests.append(hashlib.sha256(rows.tobytes()).hexdigest())
-    identity = "/".join([*digests, tokenizer_hash(tokenizer)])
-    assert hashlib.sha256(identity.encode()).hexdigest()[:16] == shards.metadata["fingerprint"]
+        digests.append(content_digest(rows.data))
+    assert digest(*digests, tokenizer_fingerprint(tokenizer)) == shards.metadata["fingerprint"]
 
 
 def test_a_damaged_piece_ends_in_one_sentence(home: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ def write(folder: Path, tokens: np.ndarray, length: int = 8, pieces: int = 5, vo
     with ShardWriter(folder, "train", length, first=2, last=3, vocabulary=vocabulary) as writer:
         for piece in np.array_split(tokens.astype(writer.dtype), pieces):
             writer.add(piece)
-    (folder / METADATA).write_text(json.dumps({"sequence_length": length, "tokenizer_hash": "abc"}))
+    (folder / METADATA).write_text(json.dumps({"sequence_length": length, "tokenizer_fingerprint": "abc"}))
     return writer
 
 

@@ -6,8 +6,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from ctcd.corpus.settings import TokenizerParameters
-from ctcd.corpus.tokenizer import SPECIAL_TOKENS, load_tokenizer, tokenizer_hash, train_tokenizer
+from ctcd.corpus.tokenizer import SPECIAL_TOKENS, load_tokenizer, train_tokenizer
 from ctcd.errors import InputError
+from ctcd.lineage.digest import tokenizer_fingerprint
 
 SETTINGS = TokenizerParameters(vocabulary_size=300, lowercase=True, minimum_frequency=1, training_characters=50_000)
 TRAIN_AND_PRINT = """
@@ -61,13 +62,13 @@ def test_pairs_are_joined_as_bert_joins_them(tokenizer) -> None:
 def test_a_saved_tokenizer_is_the_same_one_when_loaded(tokenizer, tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
     loaded = load_tokenizer(tmp_path)
-    assert tokenizer_hash(loaded) == tokenizer_hash(tokenizer)
+    assert tokenizer_fingerprint(loaded) == tokenizer_fingerprint(tokenizer)
     assert AutoTokenizer.from_pretrained(tmp_path).mask_token == "[MASK]"
 
 
 def test_another_vocabulary_has_another_hash(tokenizer) -> None:
     other = train_tokenizer(["Some quite other text, to be sure."] * 3, SETTINGS)
-    assert tokenizer_hash(other) != tokenizer_hash(tokenizer)
+    assert tokenizer_fingerprint(other) != tokenizer_fingerprint(tokenizer)
 
 
 def test_no_text_is_said_so() -> None:

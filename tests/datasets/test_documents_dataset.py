@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow.parquet
 import pytest
@@ -146,8 +147,8 @@ def test_kept_file_that_cannot_be_read_is_replaced(harvests: Harvests, path: Pat
 def test_failed_write_leaves_nothing_and_names_the_place(
     harvests: Harvests, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fill_disk(table: object, where: Path, **options: object) -> None:
-        Path(where).write_bytes(b"PAR1")
+    def fill_disk(table: object, where: BinaryIO, **options: object) -> None:
+        where.write(b"PAR1")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pyarrow.parquet, "write_table", fill_disk)

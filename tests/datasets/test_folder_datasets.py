@@ -1,5 +1,6 @@
 """The versioned folders: shards, tokenizers, models; and the handle to a training state."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,13 @@ import torch
 from kedro.io import DatasetError, Version
 
 from ctcd.corpus.encoding import write_shards
-from ctcd.corpus.tokenizer import tokenizer_hash
 from ctcd.datasets.folder_dataset import FolderDataset
 from ctcd.datasets.pretrained_model_dataset import PretrainedModelDataset
 from ctcd.datasets.shards_dataset import ShardsDataset
 from ctcd.datasets.tokenizer_dataset import ReadyTokenizerDataset, TokenizerDataset
 from ctcd.datasets.training_state_dataset import TrainingStateDataset
 from ctcd.errors import InputError
+from ctcd.lineage.digest import tokenizer_fingerprint
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.pretrained import PretrainedModel
 
@@ -98,9 +99,9 @@ def test_shards_are_written_by_the_function_that_is_saved(
 def test_tokenizers_survive_the_catalog(tmp_path: Path, tokenizer) -> None:
     dataset = TokenizerDataset(filepath=(tmp_path / "tokenizer").as_posix(), version=Version(None, "v1"))
     dataset.save(tokenizer)
-    assert tokenizer_hash(dataset.load()) == tokenizer_hash(tokenizer)
+    assert tokenizer_fingerprint(dataset.load()) == tokenizer_fingerprint(tokenizer)
     ready = ReadyTokenizerDataset(source=str(tmp_path / "tokenizer" / "v1" / "tokenizer"))
-    assert tokenizer_hash(ready.load()) == tokenizer_hash(tokenizer)
+    assert tokenizer_fingerprint(ready.load()) == tokenizer_fingerprint(tokenizer)
 
 
 def test_no_ready_tokenizer_means_one_is_trained() -> None:
@@ -115,6 +116,24 @@ def test_models_survive_the_catalog(tmp_path: Path, tokenizer, pretraining) -> N
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), loaded.model.parameters(), strict=True))
     assert loaded.card == "# card"
     assert not list(tmp_path.rglob("*.bin"))
+
+
+def test_a_model_is_on_the_disk_before_it_is_seen(
+    tmp_path: Path, tokenizer, pretraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes next removes the training's state, so that nothing else has the weights after a power cut."""
+    synced: list[Path] = []
+    target = tmp_path / "teacher"
+
+    def record(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink())
+        assert target.exists() == (synced[-1] == tmp_path)
+
+    monkeypatch.setattr(os, "fsync", record)
+    model = build_model(pretraining.teacher, tokenizer, 32, 1, "teacher")
+    PretrainedModelDataset(filepath=target.as_posix()).save(PretrainedModel(model, tokenizer, "# card"))
+    assert {path.name for path in target.iterdir()} <= {path.name for path in synced}
+    assert synced[-1] == tmp_path
 
 
 def test_a_training_state_is_a_handle_to_its_folder(tmp_path: Path) -> None:

@@ -79,6 +79,21 @@ def test_a_write_that_fails_half_way_says_why_and_leaves_the_state_before(store)
     assert len(list(store.folder.iterdir())) == 1
 
 
+def test_two_runs_that_save_at_once_do_not_spoil_each_other(store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one saves while the first one is flushing."""
+    sync, waiting = os.fsync, [StateStore(store.folder, "ctcd")]
+
+    def interrupted(handle: int) -> None:
+        while waiting:
+            waiting.pop().save(state(5), 5, keep=2)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    store.save(state(4), 4, keep=2)
+    assert store.latest()["step"] == 5
+    assert len(list(store.folder.iterdir())) == 2
+
+
 def test_a_half_written_state_is_never_seen(store) -> None:
     store.save(state(1), 1, keep=2)
     (store.folder / "step-000000002-abc.partial").write_bytes(b"half")

@@ -1,6 +1,7 @@
 """Every method and every family, trained for a few steps."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from ctcd.errors import InputError
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.families import FAMILIES
-from ctcd.modeling.pretrained import PretrainedModel
+from ctcd.modeling.pretrained import PretrainedModel, load_given_model
 from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining import loop
 from ctcd.pretraining.loop import pretrain
@@ -116,6 +117,15 @@ def test_a_ready_model_of_another_vocabulary_is_refused(train, ready, documents)
     )
     with pytest.raises(InputError, match="another vocabulary than the corpus"):
         train("one_way", PretrainedModel(ready.model, train_tokenizer(texts, settings), ""))
+
+
+def test_a_ready_model_of_another_corpus_is_refused_unless_a_user_names_it(train, ready, shards, tmp_path) -> None:
+    replace(ready, lineage={"corpus": shards.metadata["fingerprint"]}).save(tmp_path / "same")
+    replace(ready, lineage={"corpus": "0f" * 16}).save(tmp_path / "other")
+    train("one_way", PretrainedModel.load(tmp_path / "same"), label="same")
+    with pytest.raises(InputError, match=f"'{tmp_path / 'other'}' was trained on another corpus"):
+        train("one_way", PretrainedModel.load(tmp_path / "other"), label="other")
+    train("one_way", load_given_model(tmp_path / "other"), label="given")
 
 
 def test_a_ready_model_with_more_logits_than_tokens_is_refused(train, ready) -> None:

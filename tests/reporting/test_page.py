@@ -24,7 +24,7 @@ CORPUS: dict[str, Any] = {
     "unknown_rate": 0.00025,
     "unigram_entropy": 6.5,
     "fingerprint": "abc123",
-    "tokenizer_hash": "def456",
+    "tokenizer_fingerprint": "def456",
     "sample": {"source": "numpy", "raw": "Return an array.", "tokens": ["return", "an", "array", "."]},
 }
 PROVENANCE: dict[str, Any] = {

@@ -3,7 +3,6 @@
 import codecs
 import glob
 import gzip
-import hashlib
 import itertools
 import json
 import os
@@ -18,6 +17,7 @@ import pyarrow.parquet
 
 from ctcd.corpus.paragraphs import cut_documents, documents_of_rows, join_wrapped_lines
 from ctcd.errors import InputError
+from ctcd.lineage.digest import content_digest, digest
 
 _FORMATS = {".txt": "text", ".md": "text", ".jsonl": "JSON lines", ".json": "JSON lines", ".parquet": "Parquet"}
 _SUFFIXES = ".txt, .md, .jsonl, .json (each also with .gz) or .parquet"
@@ -92,15 +92,15 @@ def read_file(path: Path, text_column: str) -> Iterator[str]:
 def identify_files(files: list[Path]) -> str:
     """Hash of names, sizes and both ends of the files; where the files lie and when they were written has no part."""
     root = os.path.commonpath([file.parent for file in files])
-    identity = hashlib.sha256()
+    identity = []
     for file in files:
         size = file.stat().st_size
-        identity.update(f"{Path(os.path.relpath(file, root)).as_posix()}\0{size}\0".encode())
         with file.open("rb") as stream:
-            identity.update(stream.read(_IDENTIFIED_BYTES))
+            start = stream.read(_IDENTIFIED_BYTES)
             stream.seek(max(_IDENTIFIED_BYTES, size - _IDENTIFIED_BYTES))
-            identity.update(stream.read())
-    return identity.hexdigest()[:16]
+            ends = content_digest(start + stream.read())
+        identity.append((Path(os.path.relpath(file, root)).as_posix(), size, ends))
+    return digest(identity)
 
 
 def _visible_files(folder: Path, pattern: str) -> list[Path]:

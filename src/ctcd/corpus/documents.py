@@ -11,6 +11,7 @@ from typing import Any
 from ctcd.corpus.document_files import check_file, find_files, identify_files, read_file
 from ctcd.corpus.paragraphs import documents_of_rows
 from ctcd.errors import InputError
+from ctcd.lineage.digest import digest
 
 _HUB = "hub:"
 
@@ -83,8 +84,9 @@ def is_heldout(position: int, share: float) -> bool:
     block, place = divmod(position, size)
     if block == 0:
         return place == min(1, size - 1)
-    digest = hashlib.blake2b(f"{block}/{size}".encode(), digest_size=8).digest()
-    return place == int.from_bytes(digest, "big") % size
+    # A draw, not an identity: another one would hold other documents out.
+    drawn = hashlib.blake2b(f"{block}/{size}".encode(), digest_size=8).digest()
+    return place == int.from_bytes(drawn, "big") % size
 
 
 def split_documents(documents: Documents, share: float) -> Iterator[tuple[Document, bool]]:
@@ -101,7 +103,7 @@ def _chain(parts: list[Documents]) -> Documents:
 
 
 def _identify_chain(parts: list[Documents]) -> str:
-    return _hash(*(part.fingerprint() for part in parts))
+    return digest(*(part.fingerprint() for part in parts))
 
 
 def _read_files(files: list[Path], text_column: str) -> Iterator[Document]:
@@ -113,7 +115,7 @@ def _read_files(files: list[Path], text_column: str) -> Iterator[Document]:
 
 
 def _identify_files(files: list[Path], text_column: str) -> str:
-    return _hash(identify_files(files), text_column)
+    return digest(identify_files(files), text_column)
 
 
 def _read_hub(source: str, text_column: str) -> Documents:
@@ -135,7 +137,7 @@ def _read_hub(source: str, text_column: str) -> Documents:
         names = ", ".join(rows.column_names)
         raise InputError(f"'{source}' has no column '{text_column}' (it has {names}): set text_column to one of them.")
     identity = (name, configuration, split, revision, text_column)
-    return Documents(source, partial(_read_rows, rows, source, text_column), partial(_hash, *identity))
+    return Documents(source, partial(_read_rows, rows, source, text_column), partial(digest, *identity))
 
 
 def _find_revision(name: str) -> str:
@@ -149,7 +151,3 @@ def _read_rows(rows: Any, source: str, text_column: str) -> Iterator[Document]:
     texts = (row[text_column] or "" for row in rows.select_columns([text_column]))
     for text in documents_of_rows(texts):
         yield Document(text, origin)
-
-
-def _hash(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -1,6 +1,5 @@
 """Documents to shards: split, tokenize on all cores, pack, count."""
 
-import hashlib
 import json
 import logging
 import math
@@ -16,8 +15,8 @@ from transformers import PreTrainedTokenizerBase
 from ctcd.corpus.documents import Document, Documents, split_documents
 from ctcd.corpus.settings import CorpusParameters
 from ctcd.corpus.shards import METADATA, ShardWriter
-from ctcd.corpus.tokenizer import tokenizer_hash
 from ctcd.errors import InputError
+from ctcd.lineage.digest import digest, tokenizer_fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -82,12 +81,11 @@ def write_shards(
         counts[split].sequences = split_writer.sequences
     _check(counts, documents, settings)
 
-    identity = [train.digest.hexdigest(), heldout.digest.hexdigest(), tokenizer_hash(tokenizer)]
     metadata = {
-        "fingerprint": hashlib.sha256("/".join(identity).encode()).hexdigest()[:16],
+        "fingerprint": digest(train.digest.value, heldout.digest.value, tokenizer_fingerprint(tokenizer)),
         "source": documents.name,
         "source_fingerprint": documents.fingerprint(),
-        "tokenizer_hash": tokenizer_hash(tokenizer),
+        "tokenizer_fingerprint": tokenizer_fingerprint(tokenizer),
         "vocabulary_size": len(tokenizer),
         "sequence_length": settings.sequence_length,
         "heldout_share": settings.heldout_share,

@@ -1,6 +1,5 @@
 """A corpus without a download: the documentation inside the installed Python packages."""
 
-import hashlib
 import importlib.metadata
 import itertools
 import json
@@ -21,6 +20,7 @@ import ctcd
 from ctcd.corpus.documents import Document
 from ctcd.corpus.prose import RULES_VERSION, read_module, read_prose
 from ctcd.engine.processor import usable_cores
+from ctcd.lineage.digest import digest
 
 # Distributions that the project's requirements bring and that explain themselves at length; `distribution:package`
 # where the two differ. Plotly is left out: 15,000 modules of repetition.
@@ -72,8 +72,7 @@ def find_installed_packages() -> list[Package]:
 
 def identify_packages(packages: Iterable[Package]) -> str:
     """Hash of names, versions and the rules of the harvest: equal where the harvest is."""
-    identity = [f"rules {RULES_VERSION}", *(f"{package.name} {package.version}" for package in packages)]
-    return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:16]
+    return digest(RULES_VERSION, [(package.name, package.version) for package in packages])
 
 
 def harvest(packages: Sequence[Package], processes: int | None = None) -> list[Document]:

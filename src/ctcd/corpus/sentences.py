@@ -1,11 +1,11 @@
 """Sentences of a paragraph, and a collection that is cut down to some of its sentences."""
 
-import hashlib
 import re
 from collections.abc import Iterator
 from functools import partial
 
 from ctcd.corpus.documents import Document, Documents
+from ctcd.lineage.digest import digest
 
 _AFTER_STOP = re.compile(r"(?<=[.!?])\s+")
 _ABBREVIATION = re.compile(r"(\b(e\.g|i\.e|cf|vs|etc|resp|approx|Mrs?|Ms|Dr|St|Prof|Fig|Eq|Sec|No)|\b[A-Z])\.$")
@@ -62,5 +62,4 @@ def _read_some(documents: Documents, every: int, most: int | None) -> Iterator[D
 
 
 def _identify(documents: Documents, every: int, most: int | None) -> str:
-    identity = f"{documents.fingerprint()}\0{every}\0{most}"
-    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+    return digest(documents.fingerprint(), every, most)

@@ -4,7 +4,6 @@ A shards folder holds `train-00000.arrow`, `heldout-00000.arrow`, ... (one colum
 unsigned integers; `datasets.Dataset.from_file` opens each) and `metadata.json`.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from ctcd.errors import InputError
+from ctcd.lineage.digest import ContentDigest
 
 METADATA = "metadata.json"
 ROWS_PER_BATCH = 4096
@@ -46,7 +46,7 @@ class ShardWriter:
         self._stream: pa.ipc.RecordBatchStreamWriter | None = None
         self._shards = self._bytes = 0
         self.sequences = 0
-        self.digest = hashlib.sha256()
+        self.digest = ContentDigest()
 
     def __enter__(self) -> Self:
         """Nothing to open yet: a split without a full sequence has no file."""
@@ -76,7 +76,7 @@ class ShardWriter:
         block[:, 0], block[:, -1] = self._first, self._last
         block[:, 1:-1] = tokens[: rows * content].reshape(rows, content)
         self.sequences += rows
-        self.digest.update(block.tobytes())
+        self.digest.update(block.data)
         self._write(block)
 
     def _write(self, block: np.ndarray) -> None:
@@ -157,12 +157,13 @@ class Shards:
         """Refuse a tokenizer that did not make these shards.
 
         Raises:
-            InputError: if the hashes differ.
+            InputError: if the fingerprints differ.
         """
-        if identity != self.metadata["tokenizer_hash"]:
+        made_with = self.metadata.get("tokenizer_fingerprint")
+        if identity != made_with:
             raise InputError(
-                f"The shards in '{self.folder}' were made with another tokenizer (hash "
-                f"{self.metadata['tokenizer_hash']}, not {identity}): run `kedro run --pipelines=corpus` again."
+                f"The shards in '{self.folder}' were made with another tokenizer (fingerprint {made_with}, not "
+                f"{identity}): run `kedro run --pipelines=corpus` again."
             )
 
 

@@ -1,7 +1,5 @@
 """A WordPiece tokenizer, trained on the corpus or loaded."""
 
-import hashlib
-import json
 import re
 import string
 import sys
@@ -83,13 +81,6 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     if missing:
         raise InputError(f"The tokenizer in '{source}' has no {', '.join(missing)}: masked-language models need it.")
     return tokenizer
-
-
-def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Identity of what a tokenizer does to text: vocabulary and normalisation, not its file's formatting."""
-    backend = json.loads(tokenizer.backend_tokenizer.to_str())
-    content = {"vocabulary": sorted(tokenizer.get_vocab().items()), "normalizer": backend["normalizer"]}
-    return hashlib.sha256(json.dumps(content, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _limit(texts: Iterable[str], characters: int) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """Text in the catalog: files, a hub data set or the installed packages' documentation."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,6 +10,7 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro.utils import find_kedro_project
 
 from ctcd.errors import InputError
+from ctcd.lineage.files import atomic_file, remove_leftovers
 
 INSTALLED_PACKAGES = "installed-packages"
 HUB = "hub:"
@@ -135,15 +135,12 @@ def _keep(documents: Sequence[Any], fingerprint: str, path: Path) -> None:
 
     columns = {"text": [document.text for document in documents], "source": [document.source for document in documents]}
     table = pyarrow.table(columns).replace_schema_metadata({_FINGERPRINT: fingerprint})
-    partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    remove_leftovers(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pyarrow.parquet.write_table(table, partial_path, compression="zstd", row_group_size=1_000)
-        partial_path.replace(path)
+        with atomic_file(path) as file:
+            pyarrow.parquet.write_table(table, file, compression="zstd", row_group_size=1_000)
     except OSError as error:
         raise InputError(f"Cannot write '{path}' ({error}): free some space or make the folder writable.") from error
-    finally:
-        partial_path.unlink(missing_ok=True)
 
 
 def _read_harvest(path: Path) -> Iterator[Any]:

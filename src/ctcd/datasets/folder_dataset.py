@@ -1,15 +1,16 @@
 """Base of the datasets that are a folder: versioned by Kedro, whole or absent."""
 
 import glob
-import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kedro.io import AbstractVersionedDataset, DatasetError, Version
 
+from ctcd.lineage.files import atomic_folder, remove_leftovers
+
 
 class FolderDataset(AbstractVersionedDataset[Any, Any]):
-    """A local folder that is written beside its place and then renamed, so that half of it is never seen.
+    """A local folder that is seen whole or not at all.
 
     A subclass gives `_write(folder, data)`, `_read(folder)` and `MARKER`, a file that a complete folder has.
     """
@@ -46,17 +47,10 @@ class FolderDataset(AbstractVersionedDataset[Any, Any]):
     def save(self, data: Any) -> None:
         """Write the folder."""
         target = Path(self._get_save_path())
-        partial = target.with_name(f".{target.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
-            self._write(partial, data)
-            if self._version is None:
-                shutil.rmtree(target, ignore_errors=True)
-            partial.rename(target)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+        for place in target.parent, *Path(self._filepath).glob("*/"):
+            remove_leftovers(place)
+        with atomic_folder(target) as folder:
+            self._write(folder, data)
 
     def load(self) -> Any:
         """Read the folder, the latest version unless one is pinned."""

@@ -26,20 +26,20 @@ class RunStoreDataset(AbstractDataset[Any, Any]):
             metadata: for plugins such as kedro-viz; not used here.
         """
         self.metadata = metadata
-        self._filepath = filepath
+        self.filepath = filepath
 
     def load(self) -> Any:
         """The handle."""
         from ctcd.lineage.run_store import RunStore
 
-        return RunStore(Path(self._filepath))
+        return RunStore(Path(self.filepath))
 
     def save(self, data: Any) -> None:
         """Refused."""
         raise DatasetError("A store is written through its handle, by the node that computes what is in it.")
 
     def _exists(self) -> bool:
-        return Path(self._filepath).is_dir()
+        return Path(self.filepath).is_dir()
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath}
+        return {"filepath": self.filepath}

@@ -7,9 +7,11 @@ from typing import Any
 
 from kedro.io import AbstractVersionedDataset, Version
 
+from ctcd.lineage.files import atomic_file
+
 
 class ZipDataset(AbstractVersionedDataset[dict[str, str], dict[str, str]]):
-    """A dictionary file name -> text as one local zip archive, written beside its place and then renamed.
+    """A dictionary file name -> text as one local zip archive, seen whole or not at all.
 
     ```yaml
     evaluation.submission:
@@ -39,16 +41,12 @@ class ZipDataset(AbstractVersionedDataset[dict[str, str], dict[str, str]]):
 
     def save(self, data: dict[str, str]) -> None:
         """Write the archive."""
-        target = Path(self._get_save_path())
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
-        try:
-            with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-                for name, text in data.items():
-                    archive.writestr(name, text)
-            partial.rename(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with (
+            atomic_file(Path(self._get_save_path())) as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
+            for name, text in data.items():
+                archive.writestr(name, text)
 
     def load(self) -> dict[str, str]:
         """Read all files."""

@@ -1,6 +1,5 @@
 """A task as token ids, made once and shared by all models with the same tokenizer."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +11,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from ctcd.errors import InputError
 from ctcd.lineage.array_store import Arrays, ArrayStore
-from ctcd.lineage.digest import digest, table_fingerprint, tokenizer_fingerprint
+from ctcd.lineage.digest import content_digest, digest, table_fingerprint, tokenizer_fingerprint
 from ctcd.tasks.suite import LABEL, TaskData
 from ctcd.tasks.tasks import MASKED_WORD, Task
 
@@ -46,7 +45,7 @@ class TokenizedSplit:
     def fingerprint(self) -> str:
         """Identity of what a model reads: the tokens, not the labels."""
         arrays = (self.token_ids, self.starts, self.token_types)
-        return digest(*(array is not None and hashlib.sha256(array.tobytes()).hexdigest() for array in arrays))
+        return digest(*(None if array is None else content_digest(array.data) for array in arrays))
 
     def __len__(self) -> int:
         """Count the examples."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from kedro.io import DataCatalog
@@ -119,9 +120,9 @@ def check_inputs(
     Raises:
         InputError: names the missing data and the pipeline that makes it.
     """
-    from kedro.framework.project import pipelines
+    from ctcd.pipeline_registry import register_pipelines
 
-    pipelines.set_requested(None)  # other nodes may be in a pipeline that this run did not ask for
+    pipelines = register_pipelines()  # other nodes may be in a pipeline that this run did not ask for
     for name in sorted(pipeline.inputs() - unread):
         if check := getattr(catalog.get(name), "check", None):
             check()
@@ -132,3 +133,14 @@ def check_inputs(
             raise InputError(f"'{name}' has no version '{version}': give one that exists to --load-versions")
         smallest = min(makers, key=lambda key: makers[key])
         raise InputError(f"'{name}' does not exist yet: run the pipeline '{smallest}' first, which makes it")
+
+
+def check_data_folder(folder: Path) -> None:
+    """Check that a data folder is not from a version that gave trainings no identity.
+
+    Raises:
+        InputError: if it is.
+    """
+    old = ("06_models/*/training_state", "06_models/*/teacher", "06_models/*/student", "08_reporting/report.html")
+    if any(next(folder.glob(pattern), None) for pattern in old):
+        raise InputError(f"'{folder}' was filled by an older version of this project: move it away and run again")

@@ -13,13 +13,12 @@ from kedro.pipeline.node import Node
 
 from ctcd.engine.progress import clock
 from ctcd.errors import InputError
-from ctcd.hooks.checks import check_inputs, check_methods, check_parameters
+from ctcd.hooks.checks import check_data_folder, check_inputs, check_methods, check_parameters
 from ctcd.parameters import Parameters
+from ctcd.pipelines import LONG
 from ctcd.studies.loading import all_studies
 
 logger = logging.getLogger(__name__)
-
-LONG = "params:execution"  # read by nodes that take minutes
 
 
 def stage_name(node: Node) -> str:
@@ -30,7 +29,7 @@ def stage_name(node: Node) -> str:
 
 
 def _pipeline_of(node: Node) -> str:
-    return node.func.__module__.partition(".pipelines.")[2].partition(".")[0]
+    return min(node.tags - {LONG}, default="")
 
 
 class ProjectHooks:
@@ -46,8 +45,8 @@ class ProjectHooks:
         self._started: dict[str, float] = {}
         self._unsaved: dict[str, set[str]] = {}
         self._done = 0
-        self._summary: str | None = None
-        self._report_saved = False
+        self._summaries: list[str] = []
+        self._reports: list[str] = []
         self._failures: list[str] = []
 
     @hook_impl
@@ -64,6 +63,9 @@ class ProjectHooks:
             check_methods(pipeline, self._parameters, all_studies())
         if not run_params["only_missing_outputs"]:
             check_inputs(pipeline, catalog, run_params["load_versions"], self._unread)
+        run_store: Any = catalog.get("run_store")
+        if run_store is not None:
+            check_data_folder(Path(run_store.filepath).parents[1])
 
     @hook_impl
     def before_dataset_loaded(self, node: Node) -> None:
@@ -74,25 +76,23 @@ class ProjectHooks:
     def before_node_run(self, node: Node) -> None:
         """Announce a stage that takes long."""
         self._start(node)
-        if node.outputs and LONG in node.inputs:
+        if LONG in node.tags:
             logger.info("%s ...", stage_name(node))
 
     @hook_impl
     def after_node_run(self, node: Node) -> None:
-        """End a node that has no outputs: it tidies up, which is worth no line."""
+        """Know what is still to be saved."""
         self._unsaved[node.name] = set(node.outputs)
-        if not node.outputs:
-            self._started.pop(node.name)
-            self._done += 1
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
         """End a stage when its last output is saved."""
-        if dataset_name.rpartition(".")[2] == "summary":
-            self._summary = data
+        if dataset_name.endswith(".summary"):
+            self._summaries.append(data)
         if dataset_name.endswith(".failures"):
             self._failures += data["reason"].tolist()
-        self._report_saved |= dataset_name == "report"
+        if dataset_name.endswith(".report"):
+            self._reports.append(dataset_name)
         unsaved = self._unsaved.get(node.name, set())
         unsaved.discard(dataset_name)
         if not unsaved:
@@ -120,10 +120,10 @@ class ProjectHooks:
         skipped = len(pipeline.nodes) - self._done if run_params["only_missing_outputs"] else 0
         note = f"; {skipped} skipped because their outputs exist" if skipped else ""
         logger.info("finished in %s%s", clock(monotonic() - self._run_started), note)
-        if self._summary:
-            print(f"\n{self._summary.rstrip()}")
-        if self._report_saved:
-            print(f"\nReport: {_shown_path(catalog['report'])}")
+        for summary in self._summaries:
+            print(f"\n{summary.rstrip()}")
+        for report in self._reports:
+            print(f"\nReport: {_shown_path(catalog[report])}")
         if self._failures:
             some = "1 fine-tuning" if len(self._failures) == 1 else f"{len(self._failures)} fine-tunings"
             raise InputError(

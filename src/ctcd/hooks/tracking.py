@@ -1,6 +1,7 @@
 """MLflow tracking of Kedro runs, in `data/mlflow.db` and `data/mlflow_artifacts` of the project."""
 
 import atexit
+import json
 import logging
 import re
 import sqlite3
@@ -17,11 +18,12 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 
 from ctcd.engine.progress import metrics_logger
+from ctcd.lineage.record import git_commit, without_secrets
 
 logger = logging.getLogger(__name__)
 
 EXPERIMENT = "ctcd"
-TABLES = ("comparison", "scores")
+TABLES = ("claims", "comparison", "scores")
 BATCH_METRICS = 500
 BATCH_SECONDS = 5.0
 # Limits of MLflow: characters of a name and of a parameter's value, parameters in one call.
@@ -55,16 +57,20 @@ class TrackingHook:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Log the report and the tables as artifacts, and the means of the comparison as metrics."""
+        """Log reports and their tables as artifacts, what the models were made by, and the comparison as metrics."""
         run = self._run
         if run is None:
             return
-        if dataset_name == "report":
-            self._attempt(lambda: run.log_text(data, "report.html"))
-        if dataset_name in TABLES:
-            self._attempt(lambda: run.log_text(data.to_csv(index=False), f"{dataset_name}.csv"))
-        if dataset_name == "comparison":
-            self._attempt(lambda: run.log_metrics(_means(data)))
+        owner, _, kind = dataset_name.rpartition(".")
+        name = owner.removeprefix("report.")
+        if kind == "report":
+            self._attempt(lambda: run.log_text(data, f"{name}/report.html"))
+        if kind in TABLES and owner != name:
+            self._attempt(lambda: run.log_text(data.to_csv(index=False), f"{name}/{kind}.csv"))
+        if kind == "runs" and owner == name:
+            self._attempt(lambda: run.log_text(json.dumps(data, indent=2), f"runs/{name}.json"))
+        if kind == "comparison":
+            self._attempt(lambda: run.log_metrics(_means(name, data)))
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -77,10 +83,8 @@ class TrackingHook:
         self._end("FAILED")
 
     def _begin(self, run_params: dict[str, Any]) -> None:
-        from ctcd.reporting.provenance import commit_of, without_secrets
-
         pipeline = ",".join(run_params["pipeline_names"] or ["ctcd"])
-        code = {f"git_{key}": str(value).lower() for key, value in commit_of(Path(__file__).parent).items()}
+        code = {f"git_{key}": str(value).lower() for key, value in git_commit().items()}
         tags = {"pipeline": pipeline, "run_id": run_params["run_id"], **code}
         self._run = _Run(self._project_path, f"{pipeline} {run_params['run_id']}", tags, self._attempt)
         self._run.log_parameters(without_secrets(self._parameters))
@@ -193,8 +197,8 @@ def _check_database(database: Path) -> None:
         connection.rollback()
 
 
-def _means(comparison: Any) -> dict[str, float]:
-    return {f"comparison/{row.task}/{row.quantity}": float(row.mean) for row in comparison.itertuples()}
+def _means(study: str, comparison: Any) -> dict[str, float]:
+    return {f"{study}/{row.task}/{row.quantity}": float(row.mean) for row in comparison.itertuples()}
 
 
 def _name(key: str) -> str:

@@ -1,7 +1,6 @@
 """Named arrays on disk under keys that say what they were computed from."""
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
+
+from ctcd.lineage.files import atomic_file, remove_leftovers
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ class ArrayStore:
     def __init__(self, folder: Path) -> None:
         """Use a folder, which need not exist."""
         self.folder = folder
+        remove_leftovers(folder)
 
     def load(self, key: str) -> Arrays | None:
         """The arrays of a key; None if there are none, or their file is damaged."""
@@ -35,17 +37,8 @@ class ArrayStore:
 
     def save(self, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Write the arrays of a key atomically."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(key)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as file:
-                file.write(save({name: array.copy(order="C") for name, array in arrays.items()}))
-                file.flush()
-                os.fsync(file.fileno())
-            partial.rename(path)
-        finally:
-            partial.unlink(missing_ok=True)  # on a full disk half a file would only take room
+        with atomic_file(self._path(key)) as file:
+            file.write(save({name: array.copy(order="C") for name, array in arrays.items()}))
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.safetensors"

@@ -4,12 +4,16 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+HIDDEN = "(hidden)"
+_SECRET_NAME = re.compile(r"(^|[_-])(password|passwd|secret|token|credentials?|(api|access|private)[_-]?key)$", re.I)
+_USER_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+@")
 PACKAGES = ("ctcd", "kedro", "torch", "transformers", "tokenizers", "numpy", "pandas", "pyarrow")
 
 
@@ -34,6 +38,17 @@ def made_by(device: str, precision: str) -> dict[str, Any]:
         "precision": precision,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def without_secrets(value: Any) -> Any:
+    """Copy plain values, hiding those under secret-sounding names and user names inside addresses."""
+    if isinstance(value, Mapping):
+        return {
+            key: HIDDEN if _SECRET_NAME.search(str(key)) else without_secrets(inner) for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [without_secrets(inner) for inner in value]
+    return _USER_IN_ADDRESS.sub(f"{HIDDEN}@", value) if isinstance(value, str) else value
 
 
 @cache

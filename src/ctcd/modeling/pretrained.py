@@ -1,23 +1,38 @@
 """A model with its tokenizer, as a standard Hugging Face folder."""
 
-import hashlib
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.errors import InputError
+from ctcd.lineage.digest import weights_fingerprint
 from ctcd.modeling.families import FAMILIES
+from ctcd.modeling.model_folder import find_model
+
+LINEAGE = "lineage.json"
 
 
 @dataclass(frozen=True)
 class PretrainedModel:
-    """A language model, its tokenizer and its model card."""
+    """A language model, its tokenizer, its model card and what made it.
+
+    Attributes:
+        model: the language model.
+        tokenizer: that it was trained with.
+        card: Markdown.
+        lineage: plain values, `corpus` (the fingerprint of the shards) among them; empty if nothing is known.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     card: str
+    lineage: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -25,18 +40,20 @@ class PretrainedModel:
         return Path(self.model.name_or_path)
 
     def fingerprint(self) -> str:
-        """A hash of all weights, under their names."""
-        digest = hashlib.sha256()
-        for name, weight in sorted(self.model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(weight.detach().cpu().float().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        """The fingerprint of its folder, or of the one that it would be saved to."""
+        if self.folder.is_dir():
+            return weights_fingerprint(self.folder)
+        with TemporaryDirectory() as folder:
+            self.model.save_pretrained(folder)
+            return weights_fingerprint(Path(folder))
 
     def save(self, folder: Path) -> None:
-        """Write configuration, safetensors, tokenizer and card; `AutoModel.from_pretrained` opens the folder."""
+        """Write a folder that `AutoModel.from_pretrained` opens: safetensors, tokenizer, card and lineage."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         (folder / "README.md").write_text(self.card, encoding="utf-8")
+        if self.lineage:
+            (folder / LINEAGE).write_text(json.dumps(dict(self.lineage), indent=2), encoding="utf-8")
 
     @classmethod
     def load(cls, source: str | Path) -> "PretrainedModel":
@@ -46,9 +63,10 @@ class PretrainedModel:
             InputError: as `model_type_of`, and if it lacks weights, which would be drawn at random.
         """
         model_type = model_type_of(source)
-        card = Path(source) / "README.md"
+        folder = find_model(str(source)).folder
+        card = folder / "README.md"
         model, loading = FAMILIES[model_type].model_class.from_pretrained(
-            source, dtype=torch.float32, output_loading_info=True
+            folder, dtype=torch.float32, output_loading_info=True
         )
         if loading["missing_keys"]:
             raise InputError(
@@ -57,9 +75,37 @@ class PretrainedModel:
             )
         return cls(
             model,
-            AutoTokenizer.from_pretrained(source),
+            AutoTokenizer.from_pretrained(folder),
             card.read_text(encoding="utf-8") if card.is_file() else "",
+            read_lineage(folder),
         )
+
+
+def read_lineage(folder: Path) -> dict[str, Any]:
+    """What is known of how the model in a folder was made; nothing of a model that somebody else made."""
+    path = folder / LINEAGE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def load_given_model(source: str | Path) -> PretrainedModel:
+    """Open a model that a user names; whatever it was trained on is meant.
+
+    Raises:
+        InputError: as `PretrainedModel.load`, and if `source` is `none`.
+    """
+    check_given_model(source)
+    return replace(PretrainedModel.load(source), lineage={})
+
+
+def check_given_model(source: str | Path) -> None:
+    """Find out whether there is such a model, without its weights.
+
+    Raises:
+        InputError: as `load_given_model`.
+    """
+    if source == "none":
+        raise InputError("this pipeline wants a ready teacher: name one with --params teacher=<folder or hub name>")
+    model_type_of(source)
 
 
 def model_type_of(source: str | Path) -> str:

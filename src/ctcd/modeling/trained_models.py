@@ -1,5 +1,6 @@
 """The finished models of a variant: one for each pre-training seed and role."""
 
+import csv
 import os
 import shutil
 from collections.abc import Iterator
@@ -72,11 +73,12 @@ class TrainedModels:
     @classmethod
     def load(cls, folder: Path) -> "TrainedModels":
         """Open a folder that `save` filled."""
-        table = pd.read_csv(folder / TABLE, dtype={"run": str})
+        with (folder / TABLE).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
         return cls(
             tuple(
-                TrainedModel(int(row.pretraining_seed), str(row.role), str(row.run), folder / str(row.folder))
-                for row in table.itertuples()
+                TrainedModel(int(row["pretraining_seed"]), row["role"], row["run"], folder / row["folder"])
+                for row in rows
             )
         )
 

@@ -1,1 +1,4 @@
-"""Kedro pipelines: wiring only."""
+"""Wiring of the libraries as Kedro pipelines."""
+
+# The tag of nodes that take minutes: the log says when they start.
+LONG = "long"

@@ -9,12 +9,12 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.corpus.shards import Sequences, Shards
-from ctcd.corpus.tokenizer import tokenizer_hash
 from ctcd.distillation.methods import Method, Role
 from ctcd.engine.hardware import Hardware, choose_hardware
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.engine.side_by_side import SideBySide
 from ctcd.errors import InputError
+from ctcd.lineage.digest import tokenizer_fingerprint
 from ctcd.modeling.architecture import build_model, extra_positions, has_dropout, parameter_count
 from ctcd.modeling.families import FAMILIES, Objective
 from ctcd.modeling.pretrained import PretrainedModel
@@ -89,10 +89,10 @@ def start_training(
     frozen: PretrainedModel | None,
 ) -> Training:
     """Build the models from random weights and open the data; see `ctcd.pretraining.loop.pretrain`."""
-    shards.check_tokenizer(tokenizer_hash(tokenizer))
+    shards.check_tokenizer(tokenizer_fingerprint(tokenizer))
     shapes: dict[Role, ModelParameters] = {"teacher": settings.teacher, "student": settings.student}
     objective = _common_objective([shapes[role] for role in method.trained], frozen)
-    _check_frozen(method, frozen, tokenizer, shards.sequence_length)
+    _check_frozen(method, frozen, tokenizer, shards)
     sequences = shards.sequences("train")
     settings = in_steps(settings, method, tokenizer, shards.sequence_length, len(sequences))
     hardware = choose_hardware(execution, max(shapes[role].width for role in method.trained))
@@ -161,7 +161,7 @@ def _common_objective(shapes: list[ModelParameters], frozen: PretrainedModel | N
 
 
 def _check_frozen(
-    method: Method, frozen: PretrainedModel | None, tokenizer: PreTrainedTokenizerBase, length: int
+    method: Method, frozen: PretrainedModel | None, tokenizer: PreTrainedTokenizerBase, shards: Shards
 ) -> None:
     if (method.has_source and frozen is None) or (method.frozen is None and frozen is not None):
         wanted = f"a ready {method.frozen}" if method.frozen else "no ready model"
@@ -171,11 +171,18 @@ def _check_frozen(
         )
     if frozen is None:
         return
-    if tokenizer_hash(frozen.tokenizer) != tokenizer_hash(tokenizer):
+    if tokenizer_fingerprint(frozen.tokenizer) != tokenizer_fingerprint(tokenizer):
         raise InputError(
             f"The ready model in '{frozen.folder}' has another vocabulary than the corpus: prepare the corpus with its "
             f"tokenizer, --params tokenizer={frozen.folder}."
         )
+    corpus, made_from = shards.metadata["fingerprint"], frozen.lineage.get("corpus")
+    if made_from not in (None, corpus):
+        raise InputError(
+            f"The ready model in '{frozen.folder}' was trained on another corpus (fingerprint {made_from}, not "
+            f"{corpus}): train it anew, or name it with --params teacher={frozen.folder} if that is meant."
+        )
+    length = shards.sequence_length
     configuration = frozen.model.config
     if configuration.vocab_size != len(tokenizer):
         raise InputError(

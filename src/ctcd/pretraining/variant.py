@@ -12,7 +12,7 @@ from ctcd.corpus.shards import Shards
 from ctcd.distillation.methods import ROLES, Role, find_method
 from ctcd.engine.hardware import Hardware, choose_hardware
 from ctcd.engine.settings import ExecutionParameters
-from ctcd.lineage.record import made_by
+from ctcd.lineage.record import made_by, without_secrets
 from ctcd.lineage.run_store import Request, Run, RunStore, write_record
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.card import model_card
@@ -21,6 +21,8 @@ from ctcd.modeling.trained_models import TrainedModel, TrainedModels
 from ctcd.pretraining.loop import pretrain
 from ctcd.pretraining.plan import PlannedRun, plan_runs
 from ctcd.pretraining.settings import SharedPretraining, VariantParameters
+
+DATA = ("fingerprint", "source", "vocabulary_size", "sequence_length", "unigram_entropy")
 
 # A model that is learned from and not trained: those of a variant, or one that the user gives.
 Source = TrainedModels | PretrainedModel
@@ -107,9 +109,10 @@ def _training(
         table = history.table()
 
         def fill(folder: Path) -> None:
+            lineage = {"run": plan.id, "corpus": plan.data}
             for role, model in models.items():
                 card = model_card(plan, role, shards.metadata, table)
-                PretrainedModel(model, tokenizer, card).save(folder / role)
+                PretrainedModel(model, tokenizer, card, lineage).save(folder / role)
             table.to_parquet(folder / "history.parquet", index=False)
             write_record(folder, record)
 
@@ -125,7 +128,7 @@ def _record(plan: PlannedRun, hardware: Hardware, corpus: Mapping[str, Any]) -> 
         "roles": list(plan.method.trained),
         "identity": plan.identity,
         "source": plan.source,
-        "data": {name: corpus[name] for name in ("fingerprint", "source", "vocabulary_size", "sequence_length")},
+        "data": without_secrets({name: corpus[name] for name in DATA}),
         "made_by": made_by(hardware.name, str(hardware.dtype).removeprefix("torch.")),
     }
 

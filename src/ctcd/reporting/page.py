@@ -31,7 +31,7 @@ CORPUS_LABELS = {
     "unknown_rate": "Unknown tokens",
     "unigram_entropy": "Unigram entropy, nats",
     "fingerprint": "Fingerprint of the shards",
-    "tokenizer_hash": "Fingerprint of the tokenizer",
+    "tokenizer_fingerprint": "Fingerprint of the tokenizer",
 }
 
 Row = dict[Any, Any]

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from ctcd.pipelines import LONG
 from ctcd.pipelines.evaluation import nodes
 from ctcd.pipelines.finetuning.nodes import score_majority
 from ctcd.pipelines.finetuning.pipeline import STORES, SUITES
@@ -26,8 +27,9 @@ def create_pipeline() -> Pipeline:
                 INPUTS,
                 [*of_model, "evaluation.test_predictions", "evaluation.search"],
                 name="evaluate_model",
+                tags=LONG,
             ),
-            Node(nodes.evaluate_random_weights, INPUTS, of_random_weights, name="evaluate_random_weights"),
+            Node(nodes.evaluate_random_weights, INPUTS, of_random_weights, name="evaluate_random_weights", tags=LONG),
             Node(
                 score_majority,
                 [*SUITES, "params:finetuning"],

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from ctcd.pipelines import LONG
 from ctcd.pipelines.finetuning.nodes import find_hard_examples, finetune_models, score_majority
 from ctcd.studies.study import Variant
 
@@ -20,6 +21,7 @@ def create_pipeline(variant: Variant) -> Pipeline:
         ["models", *SUITES, *STORES, "params:finetuning", "params:execution"],
         ["scores", "predictions", "failures"],
         name="finetune",
+        tags=LONG,
     )
     compare = Node(
         find_hard_examples,

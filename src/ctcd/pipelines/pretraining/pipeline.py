@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from ctcd.pipelines import LONG
 from ctcd.pipelines.pretraining.nodes import pretrain_models
 from ctcd.studies.study import GIVEN, Variant
 
@@ -24,7 +25,7 @@ def create_pipeline(variant: Variant) -> Pipeline:
         inputs["source"] = "given_teacher" if variant.source == GIVEN else f"{variant.source}.models"
         shared.append(inputs["source"])
     return Pipeline(
-        [Node(pretrain_models, inputs, ["models", "history", "runs"], name="pretrain")],
+        [Node(pretrain_models, inputs, ["models", "history", "runs"], name="pretrain", tags=LONG)],
         namespace=variant.name,
         inputs=set(shared),
         parameters={
