@@ -9,5 +9,5 @@ class InputError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says in its first line, or its kind if it says nothing."""
+    """The first line of an error's message, to be quoted in a sentence; the error's kind if it has no message."""
     return str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__

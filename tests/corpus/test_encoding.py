@@ -43,6 +43,18 @@ def test_metadata_counts_what_is_there(shards, documents, tokenizer, corpus_para
     assert metadata["sample"]["tokens"] == tokenizer.tokenize(metadata["sample"]["raw"])
 
 
+def test_the_vocabulary_is_gone_through_once_for_many_documents(
+    shards, documents, tokenizer, corpus_parameters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = []
+    count = np.bincount
+    monkeypatch.setattr(np, "bincount", lambda *args, **options: counted.append(1) or count(*args, **options))
+    write_shards(tmp_path, documents, tokenizer, corpus_parameters)
+    assert len(list(documents)) > 10
+    assert len(counted) == 1
+    assert Shards(tmp_path).metadata == shards.metadata
+
+
 def test_the_same_input_gives_the_same_fingerprint_and_another_one_does_not(
     shards, documents, tokenizer, corpus_parameters, tmp_path: Path
 ) -> None:

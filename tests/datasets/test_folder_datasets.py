@@ -1,4 +1,4 @@
-"""The versioned folders: shards, tokenizers, models; and the handle to a training state."""
+"""The versioned folders: shards, tokenizers, models."""
 
 import os
 from pathlib import Path
@@ -9,14 +9,14 @@ from kedro.io import DatasetError, Version
 
 from ctcd.corpus.encoding import write_shards
 from ctcd.datasets.folder_dataset import FolderDataset
-from ctcd.datasets.pretrained_model_dataset import PretrainedModelDataset
 from ctcd.datasets.shards_dataset import ShardsDataset
-from ctcd.datasets.tokenizer_dataset import ReadyTokenizerDataset, TokenizerDataset
-from ctcd.datasets.training_state_dataset import TrainingStateDataset
+from ctcd.datasets.tokenizer_dataset import TokenizerDataset
+from ctcd.datasets.trained_models_dataset import TrainedModelsDataset
 from ctcd.errors import InputError
 from ctcd.lineage.digest import tokenizer_fingerprint
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.pretrained import PretrainedModel
+from ctcd.modeling.trained_models import TrainedModel, TrainedModels
 
 
 class NoteDataset(FolderDataset):
@@ -100,58 +100,46 @@ def test_tokenizers_survive_the_catalog(tmp_path: Path, tokenizer) -> None:
     dataset = TokenizerDataset(filepath=(tmp_path / "tokenizer").as_posix(), version=Version(None, "v1"))
     dataset.save(tokenizer)
     assert tokenizer_fingerprint(dataset.load()) == tokenizer_fingerprint(tokenizer)
-    ready = ReadyTokenizerDataset(source=str(tmp_path / "tokenizer" / "v1" / "tokenizer"))
-    assert tokenizer_fingerprint(ready.load()) == tokenizer_fingerprint(tokenizer)
 
 
-def test_no_ready_tokenizer_means_one_is_trained() -> None:
-    assert ReadyTokenizerDataset(source="train").load() is None
-
-
-def test_models_survive_the_catalog(tmp_path: Path, tokenizer, pretraining) -> None:
-    dataset = PretrainedModelDataset(filepath=(tmp_path / "teacher").as_posix(), version=Version(None, "v1"))
+@pytest.fixture
+def models(tmp_path: Path, tokenizer, pretraining) -> TrainedModels:
+    folder = tmp_path / "run" / "teacher"
     model = build_model(pretraining.teacher, tokenizer, 32, 1, "teacher")
-    dataset.save(PretrainedModel(model, tokenizer, "# card"))
-    loaded = dataset.load()
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), loaded.model.parameters(), strict=True))
-    assert loaded.card == "# card"
+    PretrainedModel(model, tokenizer, "# card").save(folder)
+    return TrainedModels((TrainedModel(1, "teacher", "run", folder),))
+
+
+def test_models_survive_the_catalog(tmp_path: Path, models) -> None:
+    dataset = TrainedModelsDataset(filepath=(tmp_path / "ctcd").as_posix(), version=Version(None, "v1"))
+    dataset.save(models)
+    before, after = models.find("teacher").load(), dataset.load().find("teacher").load()
+    assert all(torch.equal(a, b) for a, b in zip(before.model.parameters(), after.model.parameters(), strict=True))
+    assert after.card == "# card"
     assert not list(tmp_path.rglob("*.bin"))
 
 
-def test_a_model_is_on_the_disk_before_it_is_seen(
-    tmp_path: Path, tokenizer, pretraining, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What comes next removes the training's state, so that nothing else has the weights after a power cut."""
+def test_no_weights_are_read_until_a_model_is_asked_for(tmp_path: Path, models, monkeypatch) -> None:
+    """Fine-tunings read them in their own processes, from the folder."""
+    dataset = TrainedModelsDataset(filepath=(tmp_path / "ctcd").as_posix())
+    dataset.save(models)
+    monkeypatch.setattr(PretrainedModel, "load", lambda source: pytest.fail("read the weights"))
+    assert dataset.load().find("teacher").folder == tmp_path / "ctcd" / "teacher-seed-1"
+
+
+def test_models_are_on_the_disk_before_they_are_seen(tmp_path: Path, models, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training's state is removed after that, so that nothing else has the weights after a power cut."""
     synced: list[Path] = []
-    target = tmp_path / "teacher"
+    target = tmp_path / "ctcd"
 
     def record(handle: int) -> None:
         synced.append(Path(f"/proc/self/fd/{handle}").readlink())
         assert target.exists() == (synced[-1] == tmp_path)
 
     monkeypatch.setattr(os, "fsync", record)
-    model = build_model(pretraining.teacher, tokenizer, 32, 1, "teacher")
-    PretrainedModelDataset(filepath=target.as_posix()).save(PretrainedModel(model, tokenizer, "# card"))
-    assert {path.name for path in target.iterdir()} <= {path.name for path in synced}
+    TrainedModelsDataset(filepath=target.as_posix()).save(models)
+    assert {path.name for path in target.rglob("*")} <= {path.name for path in synced}
     assert synced[-1] == tmp_path
-
-
-def test_a_training_state_is_a_handle_to_its_folder(tmp_path: Path) -> None:
-    dataset = TrainingStateDataset(filepath=str(tmp_path / "state"), label="ctcd")
-    assert not dataset.exists()
-    store = dataset.load()
-    store.save({"step": 3}, 3, keep=1)
-    assert dataset.exists()
-    assert (store.label, dataset.load().latest()) == ("ctcd", {"step": 3})
-
-
-def test_read_only_entries_refuse_to_be_saved(tmp_path: Path) -> None:
-    for dataset in (
-        TrainingStateDataset(filepath=str(tmp_path), label="x"),
-        ReadyTokenizerDataset(source="train"),
-    ):
-        with pytest.raises(DatasetError):
-            dataset.save(1)
 
 
 def test_a_shards_folder_of_something_else_is_said_so(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from transformers import AutoConfig
 
 from ctcd.errors import InputError
 from ctcd.finetuning import encoding
-from ctcd.finetuning.encoding import Reading, readable_length, tokenize_task, uses_token_types
+from ctcd.finetuning.encoding import Reading, tokenize_task, uses_token_types
 from ctcd.lineage.array_store import ArrayStore
+from ctcd.modeling.architecture import readable_length
 from ctcd.tasks.files import FolderSuite
 from ctcd.tasks.suite import TaskData
 from ctcd.tasks.tasks import GLUE

@@ -13,7 +13,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 
-from ctcd.datasets.tokenizer_dataset import ReadyTokenizerDataset
+from ctcd.datasets.source_dataset import SourceDataset
 from ctcd.errors import InputError
 from ctcd.hooks import estimate
 from ctcd.hooks.estimate import EstimateHook, Machine, duration
@@ -26,6 +26,10 @@ from ctcd.studies.loading import all_studies, declared_variants
 
 CONF = Path(__file__).parents[2] / "conf"
 Say = Callable[..., EstimateHook]
+
+
+def tokenizer_source(source: str) -> SourceDataset:
+    return SourceDataset(source=source, loader="ctcd.corpus.tokenizer.load_given_tokenizer")
 
 
 def parameters_of(environment: str, **changes: Any) -> dict[str, Any]:
@@ -59,7 +63,7 @@ def say(pipelines: dict[str, Pipeline], caplog: pytest.LogCaptureFixture, tmp_pa
         parameters["execution"] |= {"device": "cpu"} if parameters["execution"]["device"] == "auto" else {}
         hook = EstimateHook()
         hook.after_context_created(SimpleNamespace(config_loader={"parameters": parameters}))
-        ready = ReadyTokenizerDataset(source="google-bert/bert-base-uncased")
+        ready = tokenizer_source("google-bert/bert-base-uncased")
         catalog = catalog or DataCatalog({"ready_tokenizer": ready})
         if "run_store" not in catalog:
             catalog["run_store"] = MemoryDataset(RunStore(tmp_path / "runs"), copy_mode="assign")
@@ -78,7 +82,7 @@ def prepared(sequences: int, **more: Any) -> DataCatalog:
         "fingerprint": "f00d",
     }
     shards = SimpleNamespace(sequence_length=128, metadata=metadata)
-    datasets = {"ready_tokenizer": ReadyTokenizerDataset(source="train")}
+    datasets = {"ready_tokenizer": tokenizer_source("train")}
     datasets |= {"shards": MemoryDataset(shards, copy_mode="assign"), "tokenizer": MemoryDataset(range(1000))}
     return DataCatalog(datasets | more)
 
@@ -204,7 +208,7 @@ def test_a_vocabulary_in_a_folder_is_counted(
     say: Say, caplog: pytest.LogCaptureFixture, tokenizer, tmp_path: Path
 ) -> None:
     tokenizer.save_pretrained(tmp_path)
-    say(parameters_of("paper"), catalog=DataCatalog({"ready_tokenizer": ReadyTokenizerDataset(source=str(tmp_path))}))
+    say(parameters_of("paper"), catalog=DataCatalog({"ready_tokenizer": tokenizer_source(str(tmp_path))}))
     assert any(f"vocabulary {len(tokenizer):,}" in message for message in caplog.messages)
 
 

@@ -1,12 +1,15 @@
+import subprocess
+import sys
 from dataclasses import dataclass
-from typing import get_args
 
 import pytest
 import torch
+from transformers import AutoConfig
 
 from ctcd.errors import InputError
-from ctcd.modeling.architecture import build_model, has_dropout, parameter_count
+from ctcd.modeling.architecture import build_model, has_dropout, parameter_count, readable_length
 from ctcd.modeling.families import FAMILIES
+from ctcd.modeling.logits import PredictedLogits
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.modeling.settings import ModelParameters
 
@@ -82,8 +85,46 @@ def test_an_option_that_does_not_exist_is_said_so(tokenizer) -> None:
         build_model(shape(options={"rotary": 1}), tokenizer, 16, 1, "teacher")
 
 
-def test_every_architecture_that_can_be_asked_for_has_a_family() -> None:
-    assert set(get_args(ModelParameters.model_fields["architecture"].annotation)) == set(FAMILIES)
+def test_an_architecture_that_is_no_family_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ValueError, match="no architecture 'brt': choose from bert, distilbert, electra, gpt2, llama, "):
+        shape("brt")
+
+
+def test_a_family_is_one_entry(tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="no architecture 'ernie'"):
+        shape("ernie")
+    monkeypatch.setitem(FAMILIES, "ernie", FAMILIES["bert"])
+    model = build_model(shape("ernie", dropout=0.1, feed_forward=80), tokenizer, 16, 1, "teacher")
+    assert (model.config.model_type, model.config.intermediate_size, has_dropout(model)) == ("ernie", 80, True)
+    positions = torch.tensor([1, 5])
+    assert PredictedLogits(model)(torch.full((1, 16), 7), positions).shape == (2, len(tokenizer))
+
+
+@pytest.mark.parametrize("architecture", sorted(FAMILIES))
+def test_a_family_knows_the_names_that_its_models_use(architecture: str, tokenizer) -> None:
+    family, model = FAMILIES[architecture], build_model(shape(architecture), tokenizer, 16, 1, "teacher")
+    for name in (family.feed_forward, *family.dropouts):
+        assert hasattr(model.config, name), name
+    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    assert set(family.projections) <= names
+    assert family.projections or not names & {"query", "q_lin", "q_proj"}
+
+
+@pytest.mark.parametrize("architecture", sorted(FAMILIES))
+@pytest.mark.parametrize("padding", [0, 1, 5])
+def test_a_model_reads_the_length_that_it_is_trained_on(architecture: str, padding: int) -> None:
+    configuration = build_model(shape(architecture), LatePadding(padding), 64, 1, "teacher").config
+    assert readable_length(configuration) == 64
+
+
+@pytest.mark.parametrize("name", ["xlm-roberta", "camembert"])
+def test_a_family_that_is_only_fine_tuned_may_count_positions_as_roberta_does(name: str) -> None:
+    assert readable_length(AutoConfig.for_model(name, max_position_embeddings=514)) == 512
+
+
+def test_settings_are_read_without_loading_pytorch() -> None:
+    program = "import sys, ctcd.parameters; sys.exit(bool({'torch', 'transformers', 'sklearn'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_heads_must_divide_the_width() -> None:

@@ -9,7 +9,6 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import MemoryDataset
 
 ROOT = Path(__file__).parents[2]
-UNVERSIONED = {"DocumentsDataset", "ReadyTokenizerDataset", "TrainingStateDataset"}
 
 
 @pytest.fixture(scope="module", params=["base", "test", "paper"])

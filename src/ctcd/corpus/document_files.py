@@ -16,7 +16,7 @@ import pyarrow
 import pyarrow.parquet
 
 from ctcd.corpus.paragraphs import cut_documents, documents_of_rows, join_wrapped_lines
-from ctcd.errors import InputError
+from ctcd.errors import InputError, first_line
 from ctcd.lineage.digest import content_digest, digest
 
 _FORMATS = {".txt": "text", ".md": "text", ".jsonl": "JSON lines", ".json": "JSON lines", ".parquet": "Parquet"}
@@ -137,7 +137,7 @@ def _lines(path: Path, longest: int) -> Iterator[str]:
             f"'{path}' is not UTF-8 (first at byte {offset}): save it as UTF-8, or take it out of the folder."
         ) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"Cannot read '{path}' ({_first_line(error)}): replace or remove it.") from error
+        raise InputError(f"Cannot read '{path}' ({first_line(error)}): replace or remove it.") from error
 
 
 def _first_invalid_byte(path: Path) -> int:
@@ -187,7 +187,7 @@ def _rows_of_parquet(path: Path, text_column: str) -> Iterator[str]:
     except UnicodeDecodeError as error:
         raise InputError(f"'{path}': column '{text_column}' is not UTF-8: write the file anew.") from error
     except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"Cannot read '{path}' as Parquet ({_first_line(error)}): replace or remove it.") from error
+        raise InputError(f"Cannot read '{path}' as Parquet ({first_line(error)}): replace or remove it.") from error
 
 
 def _open_parquet(path: Path, text_column: str) -> Any:
@@ -195,7 +195,7 @@ def _open_parquet(path: Path, text_column: str) -> Any:
         # Without the read-ahead of pre_buffer memory stays small however large the row groups are.
         file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
     except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"Cannot read '{path}' as Parquet ({_first_line(error)}): replace or remove it.") from error
+        raise InputError(f"Cannot read '{path}' as Parquet ({first_line(error)}): replace or remove it.") from error
     schema = file.schema_arrow
     if text_column not in schema.names:
         raise _no_column(f"'{path}'", text_column, schema.names)
@@ -212,7 +212,3 @@ def _no_column(place: str, text_column: str, columns: Iterable[str]) -> InputErr
 
 def _no_text(place: str, text_column: str, kind: str) -> InputError:
     return InputError(f"{place}: column '{text_column}' holds {kind}, not text: set text_column to another one.")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")

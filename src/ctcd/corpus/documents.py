@@ -10,10 +10,9 @@ from typing import Any
 
 from ctcd.corpus.document_files import check_file, find_files, identify_files, read_file
 from ctcd.corpus.paragraphs import documents_of_rows
-from ctcd.errors import InputError
+from ctcd.errors import InputError, first_line
 from ctcd.lineage.digest import digest
-
-_HUB = "hub:"
+from ctcd.lineage.settings import HUB
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def read_documents(source: str | Sequence[str], text_column: str = "text") -> Do
     """
     if not isinstance(source, str):
         return _chain([read_documents(part, text_column) for part in source])
-    if source.startswith(_HUB):
+    if source.startswith(HUB):
         return _read_hub(source, text_column)
     files = find_files(source)
     for file in files:
@@ -121,7 +120,7 @@ def _identify_files(files: list[Path], text_column: str) -> str:
 def _read_hub(source: str, text_column: str) -> Documents:
     from datasets import load_dataset
 
-    parts = source.removeprefix(_HUB).split(":")
+    parts = source.removeprefix(HUB).split(":")
     if not parts[0] or len(parts) > 3:
         raise InputError(f"'{source}' is no hub data set: write hub:owner/name[:configuration][:split].")
     name, configuration, split = [*parts, "", ""][:3]
@@ -131,8 +130,9 @@ def _read_hub(source: str, text_column: str) -> Documents:
         revision = _find_revision(name)
         rows = load_dataset(name, configuration or None, split=split, revision=revision, streaming=True)
     except Exception as error:  # network, name, configuration, split: the libraries have many kinds
-        reason = str(error).strip().partition("\n")[0].rstrip(".")
-        raise InputError(f"Cannot open '{source}' ({reason}): check the name, the split and the network.") from error
+        raise InputError(
+            f"Cannot open '{source}' ({first_line(error)}): check the name, the split and the network."
+        ) from error
     if rows.column_names is not None and text_column not in rows.column_names:
         names = ", ".join(rows.column_names)
         raise InputError(f"'{source}' has no column '{text_column}' (it has {names}): set text_column to one of them.")
@@ -147,7 +147,7 @@ def _find_revision(name: str) -> str:
 
 
 def _read_rows(rows: Any, source: str, text_column: str) -> Iterator[Document]:
-    origin = source.removeprefix(_HUB).partition(":")[0].rpartition("/")[2]
+    origin = source.removeprefix(HUB).partition(":")[0].rpartition("/")[2]
     texts = (row[text_column] or "" for row in rows.select_columns([text_column]))
     for text in documents_of_rows(texts):
         yield Document(text, origin)

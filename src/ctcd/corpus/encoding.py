@@ -67,25 +67,29 @@ def write_shards(
         writers = {"train": train, "heldout": heldout}
         for batch in _batches(split_documents(documents, settings.heldout_share)):
             encodings = backend.encode_batch_fast([document.text for document, _ in batch], add_special_tokens=False)
+            learned = [np.empty(0, train.dtype)]
             for (document, is_heldout), encoding in zip(batch, encodings, strict=True):
                 split = "heldout" if is_heldout else "train"
                 token_ids = np.array([*encoding.ids, last], train.dtype)
                 writers[split].add(token_ids)
                 _count(counts[split], document.text, len(encoding.ids))
                 if split == "train":
-                    token_counts += np.bincount(token_ids[:-1], minlength=len(token_counts))
+                    learned.append(token_ids[:-1])
                 elif not sample and len(encoding.ids) >= settings.sequence_length:
                     sample = _sample(document, tokenizer)
+            # Once a batch: it looks at the whole vocabulary, which may be far larger than a document.
+            token_counts += np.bincount(np.concatenate(learned), minlength=len(token_counts))
             logger.debug("tokenized %d documents", counts["train"].documents + counts["heldout"].documents)
     for split, split_writer in writers.items():
         counts[split].sequences = split_writer.sequences
     _check(counts, documents, settings)
 
+    made_with = tokenizer_fingerprint(tokenizer)
     metadata = {
-        "fingerprint": digest(train.digest.value, heldout.digest.value, tokenizer_fingerprint(tokenizer)),
+        "fingerprint": digest(train.digest.value, heldout.digest.value, made_with),
         "source": documents.name,
         "source_fingerprint": documents.fingerprint(),
-        "tokenizer_fingerprint": tokenizer_fingerprint(tokenizer),
+        "tokenizer_fingerprint": made_with,
         "vocabulary_size": len(tokenizer),
         "sequence_length": settings.sequence_length,
         "heldout_share": settings.heldout_share,

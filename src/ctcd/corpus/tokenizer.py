@@ -83,6 +83,15 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def load_given_tokenizer(source: str) -> PreTrainedTokenizerBase | None:
+    """Load the tokenizer that a user names; None for `train`.
+
+    Raises:
+        InputError: as `load_tokenizer`.
+    """
+    return None if source == "train" else load_tokenizer(source)
+
+
 def _limit(texts: Iterable[str], characters: int) -> Iterator[str]:
     for text in texts:
         if characters <= 0:

@@ -11,9 +11,9 @@ from kedro.utils import find_kedro_project
 
 from ctcd.errors import InputError
 from ctcd.lineage.files import atomic_file, remove_leftovers
+from ctcd.lineage.settings import HUB
 
 INSTALLED_PACKAGES = "installed-packages"
-HUB = "hub:"
 _FINGERPRINT = b"ctcd.fingerprint"
 _DOCUMENTS_PER_BATCH = 64
 

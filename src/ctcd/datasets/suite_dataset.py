@@ -6,6 +6,7 @@ from typing import Any
 from kedro.io.core import VersionNotFoundError
 
 from ctcd.datasets.folder_dataset import FolderDataset
+from ctcd.lineage.settings import HUB
 
 
 class SuiteDataset(FolderDataset):
@@ -38,7 +39,7 @@ class SuiteDataset(FolderDataset):
     def load(self) -> Any:
         """Point a suite at the folder or data set; nothing is read yet."""
         from ctcd.tasks.files import FolderSuite
-        from ctcd.tasks.hub import HUB, HubSuite
+        from ctcd.tasks.hub import HubSuite
 
         if (source := str(self._filepath)).startswith(HUB):
             return HubSuite(source.removeprefix(HUB))

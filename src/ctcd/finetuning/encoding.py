@@ -12,6 +12,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from ctcd.errors import InputError
 from ctcd.lineage.array_store import Arrays, ArrayStore
 from ctcd.lineage.digest import content_digest, digest, table_fingerprint, tokenizer_fingerprint
+from ctcd.modeling.architecture import readable_length
 from ctcd.tasks.suite import LABEL, TaskData
 from ctcd.tasks.tasks import MASKED_WORD, Task
 
@@ -163,16 +164,6 @@ def tokenize_task(data: TaskData, reading: Reading, store: ArrayStore | None = N
     learned = table_fingerprint(data.frames["train"][[LABEL]])
     fingerprint = digest({split: keys[split] for split in data.task.splits}, learned, data.outputs)
     return TokenizedTask(data.task, splits, data.outputs, reading.padding_id, reading.maximum_length, fingerprint)
-
-
-def readable_length(configuration: PretrainedConfig) -> int | None:
-    """Tokens that a model can read; None if there is no limit."""
-    positions = getattr(configuration, "max_position_embeddings", None)
-    if not positions or positions < 0:
-        return None
-    if "roberta" in configuration.model_type:
-        positions -= configuration.pad_token_id + 1  # this family counts positions from there on
-    return int(positions)
 
 
 def uses_token_types(configuration: PretrainedConfig) -> bool:

@@ -1,8 +1,12 @@
 """What settings are made of."""
 
+from collections.abc import Callable, Collection
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+# Before the name of a data set on the hub, where a folder could stand as well.
+HUB = "hub:"
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -21,6 +25,22 @@ def _listed(value: Any) -> Any:
 Listed = BeforeValidator(_listed)
 
 Names = Annotated[list[str], Listed]
+
+
+def known_in(kind: str, names: Collection[str]) -> Callable[[str], str]:
+    """A check that a setting names something that there is.
+
+    Args:
+        kind: what the names are of, for the message.
+        names: those that are known.
+    """
+
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"there is no {kind} '{name}': choose from {', '.join(sorted(names))}")
+        return name
+
+    return check
 
 
 class Settings(BaseModel):

@@ -9,23 +9,8 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ctcd.engine.randomness import seed_from
 from ctcd.errors import InputError
-from ctcd.modeling.families import FAMILIES
+from ctcd.modeling.families import FAMILIES, unused_positions
 from ctcd.modeling.settings import ModelParameters
-
-_NUMBERED_AFTER_PADDING = ("roberta", "roberta-prelayernorm")
-# Names of the feed-forward part's width and of the dropout rates, where a family has them.
-_FEED_FORWARD = ("intermediate_size", "hidden_dim", "n_inner")
-_DROPOUTS = (
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "attention_dropout",
-    "embedding_dropout",
-    "mlp_dropout",
-    "dropout",
-    "resid_pdrop",
-    "embd_pdrop",
-    "attn_pdrop",
-)
 
 
 class Vocabulary(Hashable, Protocol):
@@ -60,6 +45,7 @@ def build_outline(shape: ModelParameters, tokenizer: Vocabulary, sequence_length
 
 def build_configuration(shape: ModelParameters, tokenizer: Vocabulary, sequence_length: int) -> PretrainedConfig:
     """The Hugging Face configuration of a shape over a tokenizer's vocabulary."""
+    family = FAMILIES[shape.architecture]
     defaults = AutoConfig.for_model(shape.architecture)
     # An environment's file cannot remove a name that base sets, but it can set it to null.
     options = {name: value for name, value in shape.options.items() if value is not None}
@@ -74,15 +60,14 @@ def build_configuration(shape: ModelParameters, tokenizer: Vocabulary, sequence_
         "hidden_size": shape.width,
         "num_hidden_layers": shape.layers,
         "num_attention_heads": shape.heads,
-        "max_position_embeddings": sequence_length + extra_positions(shape.architecture, tokenizer.pad_token_id),
+        "max_position_embeddings": sequence_length + unused_positions(shape.architecture, tokenizer.pad_token_id),
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.cls_token_id,
         "eos_token_id": tokenizer.sep_token_id,
         "cls_token_id": tokenizer.cls_token_id,
         "sep_token_id": tokenizer.sep_token_id,
     }
-    settings |= {name: shape.feed_forward for name in _FEED_FORWARD if hasattr(defaults, name)}
-    settings |= {name: shape.dropout for name in _DROPOUTS if hasattr(defaults, name)}
+    settings |= {family.feed_forward: shape.feed_forward, **dict.fromkeys(family.dropouts, shape.dropout)}
     if hasattr(defaults, "num_key_value_heads"):
         settings["num_key_value_heads"] = shape.heads
     with _refusing(shape.architecture):
@@ -102,9 +87,12 @@ def _refusing(architecture: str) -> Iterator[None]:
         ) from error
 
 
-def extra_positions(architecture: str, padding_id: int) -> int:
-    """Positions that a model has beside those of its tokens: RoBERTa's family numbers them from `padding_id` + 1 on."""
-    return max(2, padding_id + 1) if architecture in _NUMBERED_AFTER_PADDING else 0
+def readable_length(configuration: PretrainedConfig) -> int | None:
+    """Tokens that a model can read; None if there is no limit."""
+    positions = getattr(configuration, "max_position_embeddings", None)
+    if not positions or positions < 0:
+        return None
+    return int(positions) - unused_positions(configuration.model_type, configuration.pad_token_id or 0)
 
 
 def has_dropout(model: torch.nn.Module) -> bool:

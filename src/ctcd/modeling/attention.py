@@ -7,12 +7,15 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from ctcd.modeling.families import FAMILIES
+
 # PyTorch's attention under a name for which Transformers makes no mask. In compiled code some of its versions make one,
 # spread from a single number; PyTorch's fused kernels do not take it, and plain ones took a quarter of a step.
 UNMASKED = "unmasked"
 AttentionInterface.register(UNMASKED, sdpa_attention_forward)
 
-PROJECTIONS = (("query", "key", "value"), ("q_lin", "k_lin", "v_lin"), ("q_proj", "k_proj", "v_proj"))
+# Families that are only fine-tuned have the same names.
+PROJECTIONS = {family.projections for family in FAMILIES.values() if family.projections}
 
 
 def accelerate_attention(model: PreTrainedModel, is_padded: bool = False) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
-from ctcd.errors import InputError
+from ctcd.errors import InputError, first_line
 from ctcd.lineage.digest import digest, weights_fingerprint
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.spm", "tokenizer_config.json")
@@ -53,7 +53,7 @@ class ModelFolder:
             configuration = AutoConfig.from_pretrained(self.folder)
         except (ValueError, OSError) as error:
             raise InputError(
-                f"'{self.folder / 'config.json'}' describes no known model ({_reason(error)}): correct it."
+                f"'{self.folder / 'config.json'}' describes no known model ({first_line(error)}): correct it."
             ) from error
         if configuration.model_type not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
             raise InputError(
@@ -76,7 +76,7 @@ class ModelFolder:
             tokenizer = AutoTokenizer.from_pretrained(self.folder)
         except Exception as error:  # damaged files, missing vocabularies: every family has errors of its own
             raise InputError(
-                f"The tokenizer in '{self.folder}' cannot be loaded ({_reason(error)}): save it there again."
+                f"The tokenizer in '{self.folder}' cannot be loaded ({first_line(error)}): save it there again."
             ) from error
         # Folders without a special_tokens_map (BERT's original files) have the token in the vocabulary alone.
         padding = [token for token in PADDING_TOKENS if token in tokenizer.get_vocab()]
@@ -91,12 +91,14 @@ class ModelFolder:
         return weights_fingerprint(self.folder)
 
 
-def find_model(source: str) -> ModelFolder:
+def find_model(source: str | None) -> ModelFolder:
     """Find a model by folder or hub name; one of the hub is fetched.
 
     Raises:
-        InputError: if it is neither.
+        InputError: if it is neither, or not named.
     """
+    if not source:
+        raise InputError("No model is named: say which with --params model=<folder or hub name>.")
     if Path(source).is_dir():
         return ModelFolder(Path(source))
     if Path(source).exists() or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) or source.startswith("."):
@@ -108,9 +110,5 @@ def find_model(source: str) -> ModelFolder:
     except Exception as error:  # network, name, access: the library has many kinds
         raise InputError(
             f"There is no folder '{source}', and no model of that name can be fetched from the hub "
-            f"({_reason(error)}): correct the name or check the network."
+            f"({first_line(error)}): correct the name or check the network."
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__

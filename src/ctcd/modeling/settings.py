@@ -1,26 +1,17 @@
 """Settings of a model."""
 
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
-from ctcd.lineage.settings import PositiveInteger, Settings, Share
+from ctcd.lineage.settings import PositiveInteger, Settings, Share, known_in
+from ctcd.modeling.families import FAMILIES
 
 
 class ModelParameters(Settings):
     """A model's shape; `options` that are not null go to its Hugging Face configuration as they are."""
 
-    architecture: Literal[
-        "bert",
-        "distilbert",
-        "electra",
-        "gpt2",
-        "llama",
-        "megatron-bert",
-        "modernbert",
-        "roberta",
-        "roberta-prelayernorm",
-    ]
+    architecture: Annotated[str, AfterValidator(known_in("architecture", FAMILIES))]
     layers: PositiveInteger
     width: PositiveInteger
     heads: PositiveInteger

@@ -15,7 +15,7 @@ from ctcd.engine.settings import ExecutionParameters
 from ctcd.engine.side_by_side import SideBySide
 from ctcd.errors import InputError
 from ctcd.lineage.digest import tokenizer_fingerprint
-from ctcd.modeling.architecture import build_model, extra_positions, has_dropout, parameter_count
+from ctcd.modeling.architecture import build_model, has_dropout, parameter_count, readable_length
 from ctcd.modeling.families import FAMILIES, Objective
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.modeling.settings import ModelParameters
@@ -189,9 +189,8 @@ def _check_frozen(
             f"The ready model in '{frozen.folder}' predicts {configuration.vocab_size} tokens, its tokenizer has "
             f"{len(tokenizer)}: give it as many with resize_token_embeddings, and save it."
         )
-    longest = getattr(configuration, "max_position_embeddings", length)
-    longest -= extra_positions(configuration.model_type, configuration.pad_token_id or 0)
-    if longest < length:
+    longest = readable_length(configuration)
+    if longest is not None and longest < length:
         raise InputError(
             f"The ready model in '{frozen.folder}' reads {longest} tokens, the sequences have {length}: lower "
             "corpus.sequence_length."

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ctcd.errors import InputError
+from ctcd.errors import InputError, first_line
 from ctcd.tasks.suite import Suite
 from ctcd.tasks.tasks import Task
 
@@ -72,5 +72,4 @@ def _read(file: Path) -> pa.Table:
     try:
         return pq.read_table(file)
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"'{file}' cannot be read as Parquet ({reason}): replace it.") from error
+        raise InputError(f"'{file}' cannot be read as Parquet ({first_line(error)}): replace it.") from error

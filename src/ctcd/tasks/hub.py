@@ -6,11 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from ctcd.errors import InputError
+from ctcd.errors import InputError, first_line
+from ctcd.lineage.settings import HUB
 from ctcd.tasks.suite import Suite
 from ctcd.tasks.tasks import Task
-
-HUB = "hub:"
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,8 @@ class HubSuite(Suite):
             try:
                 self._loaded[task.name] = datasets.load_dataset(self.name, task.name)
             except Exception as error:  # network, name, configuration: the libraries have many kinds
-                reason = str(error).strip().partition("\n")[0].rstrip(".")
                 raise InputError(
-                    f"Task '{task.name}' cannot be loaded from '{HUB}{self.name}' ({reason}): check the name and the "
-                    "network, or give a local folder."
+                    f"Task '{task.name}' cannot be loaded from '{HUB}{self.name}' ({first_line(error)}): check the "
+                    "name and the network, or give a local folder."
                 ) from error
         return self._loaded[task.name]
