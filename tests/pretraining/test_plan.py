@@ -284,7 +284,7 @@ def test_nested_names_are_joined_by_dots() -> None:
     assert flatten({"a": {"b": {"c": 1}}, "d": {}}) == {"a.b.c": 1, "d": {}}
 
 
-# By version: hard and soft loss of the teacher and of the student in each of five steps; their held-out losses after them.
+# By version: hard and soft loss of teacher and student in each of five steps, then their held-out losses.
 # fmt: off
 GOLDEN = {
     1: [
