@@ -20,7 +20,7 @@ from ctcd.engine.hardware import choose_hardware
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.lineage.state import StateStore
 from ctcd.pretraining.batches import to_device
-from ctcd.pretraining.heldout import evaluate, heldout_batches
+from ctcd.pretraining.heldout import MASKING_SHARE, evaluate, heldout_batches
 from ctcd.pretraining.loop import pretrain
 from ctcd.pretraining.masking import mask_tokens, masking_for
 from ctcd.pretraining.models import Trainee
@@ -47,7 +47,7 @@ class Outcome:
     heldout_loss: dict[str, float]
     heldout_accuracy: dict[str, float]
     parameters: dict[str, int]
-    curve: dict[str, dict[int, float]]  # held-out loss by tenths of the tokens
+    curve: dict[str, dict[int, float]]  # held-out loss by tenths of the tokens, on some of the sequences
     loss_at_shortest: dict[str, float]  # on held-out sequences of the shortest length that any recipe has
 
 
@@ -79,6 +79,7 @@ class Scale:
     def settings(self, changes: dict[str, Any], seed: int) -> PretrainingParameters:
         """The environment's settings at this scale, with a recipe's changes."""
         settings = read_configuration("pretraining", self.environment)
+        del settings["seeds"]
         if self.width is not None:
             shape = {"width": self.width, "heads": max(1, self.width // HEAD_WIDTH), "feed_forward": 4 * self.width}
             settings = merged(settings, {"teacher": shape, "student": shape})
@@ -153,7 +154,7 @@ def run_training(
         return {str(role): float(value) for role, value in zip(rows["role"], rows["value"], strict=True)}
 
     counts = table[table["metric"] == "parameters"]
-    losses = table[table["metric"] == "heldout_loss"]
+    losses = table[table["metric"] == "sampled_heldout_loss"]
     return Outcome(
         tokens=int(table["tokens"].max()),
         tokens_per_second=float(table.loc[table["metric"] == "tokens_per_second", "value"].median()),
@@ -179,10 +180,9 @@ def _heldout_loss(
 ) -> float:
     """A trained model's loss on the held-out text of a corpus, in nats."""
     hardware = choose_hardware(execution, model.config.hidden_size)
-    masking = masking_for(corpus.tokenizer, settings.masking_share, hardware.device)
+    masking = masking_for(corpus.tokenizer, MASKING_SHARE, hardware.device)
     batches = heldout_batches(
         corpus.shards.sequences("heldout"),
-        execution.evaluation_sequences,
         lambda tokens, seed, step: mask_tokens(to_device(tokens, hardware.device), masking, seed, step),
     )
     return evaluate(Trainee.start(model, settings.optimiser, hardware), batches).loss

@@ -28,7 +28,7 @@ from ctcd.lineage.array_store import ArrayStore
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.model_folder import ModelFolder
 from ctcd.modeling.settings import ModelParameters
-from ctcd.pretraining.settings import PretrainingParameters
+from ctcd.pretraining.settings import PretrainingParameters, SharedPretraining
 from ctcd.tasks.files import FolderSuite
 from ctcd.tasks.probe_sentences import collect_sentences
 from ctcd.tasks.suite import Suite
@@ -94,6 +94,12 @@ def pretraining() -> PretrainingParameters:
         ),
         seed=1,
     )
+
+
+@pytest.fixture(scope="session")
+def shared_pretraining(pretraining: PretrainingParameters) -> SharedPretraining:
+    """The same for all variants, with two seeds."""
+    return SharedPretraining(**pretraining.model_dump(exclude={"seed"}), seeds=[1, 2])
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,18 +90,19 @@ def _measurements() -> list[Source]:
 
 
 def _half_precision_files(catalog: Any, name: str, folder: Path) -> list[Source]:
-    """A model in half the bytes, as a folder that transformers opens."""
-    place = newest(catalog, name)
+    """The model `<variant>.<role>` of the first seed in half the bytes, as a folder that transformers opens."""
+    variant, _, role = name.partition(".")
+    place = newest(catalog, f"{variant}.models")
     if place is None:
         return []
     copy = folder / place.parent.name / name  # the version is in the path: a new model is written anew
     if not copy.is_dir():
-        from ctcd.modeling.pretrained import PretrainedModel
+        from ctcd.modeling.trained_models import TrainedModels
 
         partial = copy.with_name(f".{name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        loaded = PretrainedModel.load(place)
-        PretrainedModel(loaded.model.half(), loaded.tokenizer, loaded.card).save(partial)
+        loaded = TrainedModels.load(place).find(role).load()
+        replace(loaded, model=loaded.model.half()).save(partial)
         partial.rename(copy)
     return [Source(ROOT, f"{name}/{path.name}", path) for path in sorted(copy.iterdir())]
 

@@ -227,7 +227,11 @@ def test_every_command_writes_what_it_measured(finished: Path) -> None:
 
 def test_report_tables_histories_and_measurements_come_home(assembled: Path, finished: Path) -> None:
     found = contents(assembled)
-    for path in ("08_reporting/report.html", "08_reporting/scores.csv", "07_model_output/ctcd/history.parquet"):
+    for path in (
+        "08_reporting/ctcd/report.html",
+        "08_reporting/ctcd/scores.csv",
+        "07_model_output/ctcd/history.parquet",
+    ):
         place = newest(finished / "project", path)
         name = place.relative_to(finished / "project").as_posix()
         assert found[name] == hashlib.sha256(place.read_bytes()).hexdigest()
@@ -235,7 +239,7 @@ def test_report_tables_histories_and_measurements_come_home(assembled: Path, fin
 
 
 def test_the_half_precision_student_predicts_what_the_student_predicts(assembled: Path, finished: Path) -> None:
-    whole = newest(finished / "project", "06_models/ctcd/student")
+    whole = newest(finished / "project", "06_models/ctcd") / "student-seed-1"
     half = assembled / "ctcd.student"
     size, whole_size = ((folder / "model.safetensors").stat().st_size for folder in (half, whole))
     assert size < 0.6 * whole_size
@@ -280,16 +284,16 @@ def test_a_run_whose_command_is_ended_saves_its_training_and_leaves_no_process(
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if found := re.search(r"(\w+)  step \d+/4000", line):  # some variant is being trained
+        if found := re.search(r"seed \d  step \d+/4000", line):  # some variant is being trained
             break
     assert found
     process.send_signal(number)
     code = process.wait(60)
     process.stdout.close()
     assert code == (UNFINISHED if number == signal.SIGTERM else -signal.SIGKILL)
-    states = project / DATA / f"06_models/{found[1]}/training_state"
+    states = project / DATA / "06_models/runs"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and has_process_in(project):
         time.sleep(0.1)
     assert not has_process_in(project)
-    assert list(states.glob("step-*.pt"))
+    assert list(states.glob("*.unfinished/step-*.pt"))

@@ -12,17 +12,19 @@ import torch
 from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
-from kedro_datasets.text import TextDataset
 
 from ctcd.datasets.source_dataset import SourceDataset
 from ctcd.errors import InputError
 from ctcd.hooks import estimate
 from ctcd.hooks.estimate import EstimateHook, Machine, duration
+from ctcd.lineage.run_store import RunStore, write_record
 from ctcd.pipeline_registry import register_pipelines
+from ctcd.pretraining.plan import plan_variants
+from ctcd.pretraining.settings import SharedPretraining, VariantParameters, deep_merge
 from ctcd.settings import CONFIG_LOADER_ARGS
+from ctcd.studies.loading import all_studies, declared_variants
 
 CONF = Path(__file__).parents[2] / "conf"
-RUN = {"only_missing_outputs": False}
 Say = Callable[..., EstimateHook]
 
 
@@ -33,7 +35,7 @@ def tokenizer_source(source: str) -> SourceDataset:
 def parameters_of(environment: str, **changes: Any) -> dict[str, Any]:
     """Parameters of an environment; `pretraining__epochs=1` changes one of them."""
     loader = OmegaConfigLoader(str(CONF), env=environment, **CONFIG_LOADER_ARGS)
-    parameters = copy.deepcopy(loader["parameters"])
+    parameters = deep_merge({"variants": declared_variants(all_studies())}, copy.deepcopy(loader["parameters"]))
     for dotted, value in changes.items():
         group, _, name = dotted.partition("__")
         parameters[group][name] = value
@@ -53,18 +55,19 @@ def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def say(pipelines: dict[str, Pipeline], caplog: pytest.LogCaptureFixture) -> Say:
+def say(pipelines: dict[str, Pipeline], caplog: pytest.LogCaptureFixture, tmp_path: Path) -> Say:
     """Start a run; what is said is in caplog."""
     caplog.set_level(logging.INFO, logger="ctcd")
 
-    def start(
-        parameters: dict[str, Any], pipeline: str = "ctcd", catalog: DataCatalog | None = None, **run: Any
-    ) -> EstimateHook:
+    def start(parameters: dict[str, Any], pipeline: str = "ctcd", catalog: DataCatalog | None = None) -> EstimateHook:
         parameters["execution"] |= {"device": "cpu"} if parameters["execution"]["device"] == "auto" else {}
         hook = EstimateHook()
         hook.after_context_created(SimpleNamespace(config_loader={"parameters": parameters}))
         ready = tokenizer_source("google-bert/bert-base-uncased")
-        hook.before_pipeline_run(RUN | run, pipelines[pipeline], catalog or DataCatalog({"ready_tokenizer": ready}))
+        catalog = catalog or DataCatalog({"ready_tokenizer": ready})
+        if "run_store" not in catalog:
+            catalog["run_store"] = MemoryDataset(RunStore(tmp_path / "runs"), copy_mode="assign")
+        hook.before_pipeline_run(pipelines[pipeline], catalog)
         return hook
 
     return start
@@ -72,7 +75,13 @@ def say(pipelines: dict[str, Pipeline], caplog: pytest.LogCaptureFixture) -> Say
 
 def prepared(sequences: int, **more: Any) -> DataCatalog:
     """A catalog with a corpus of so many sequences of 128 tokens, and a vocabulary of 1,000."""
-    shards = SimpleNamespace(sequence_length=128, metadata={"splits": {"train": {"sequences": sequences}}})
+    metadata = {
+        "splits": {"train": {"sequences": sequences}},
+        "sequence_length": 128,
+        "vocabulary_size": 1000,
+        "fingerprint": "f00d",
+    }
+    shards = SimpleNamespace(sequence_length=128, metadata=metadata)
     datasets = {"ready_tokenizer": tokenizer_source("train")}
     datasets |= {"shards": MemoryDataset(shards, copy_mode="assign"), "tokenizer": MemoryDataset(range(1000))}
     return DataCatalog(datasets | more)
@@ -81,20 +90,23 @@ def prepared(sequences: int, **more: Any) -> DataCatalog:
 def test_a_short_run_gets_one_line(say: Say, caplog: pytest.LogCaptureFixture) -> None:
     say(parameters_of("base"))
     assert len(caplog.messages) == 1
-    assert caplog.messages[0].startswith("pre-training ahead: 1.6 million tokens in standalone, ctcd, about ")
+    # 400 steps of 32 x 64 tokens with three seeds, in each of the two trainings of standalone and in the one of ctcd.
+    expected = "pre-training ahead: 7.4 million tokens in standalone, ctcd, 3 seeds, about "
+    assert caplog.messages[0].startswith(expected)
     assert caplog.messages[0].endswith(" seconds on a processor")
 
 
 def test_a_long_run_gets_tokens_operations_time_and_memory(say: Say, caplog: pytest.LogCaptureFixture) -> None:
     say(parameters_of("paper"))
     text = "\n".join(" ".join(message.split()) for message in caplog.messages)
-    # 30 million x 21 x 0.995 / 126 sequences x 20 epochs x 128 tokens, 424 million operations each, at 4e12 a second.
-    for name in ("standalone", "ctcd"):
-        assert f"{name} 12.7 billion tokens 5.4e+18 operations 16 days" in text
+    # 30 million x 21 x 0.995 / 126 sequences x 20 epochs x 128 tokens, 424 million operations each, at 4e12 a second,
+    # with three seeds; standalone is two trainings, which read them apart.
+    for name, billions in (("standalone", 76.4), ("ctcd", 38.2)):
+        assert f"{name} {billions} billion tokens 1.6e+19 operations 47 days" in text
     assert "30,000,000 sentences of 21 word pieces (assumed) = 4,975,000 sequences of 128, 20 times" in text
     assert "vocabulary 30,522" in text
     assert (
-        "31 days on a processor: its bfloat16 matrix products reach 10 TFLOP/s (measured), a training 40% of that"
+        "94 days on a processor: its bfloat16 matrix products reach 10 TFLOP/s (measured), a training 40% of that"
         in text
     )
     assert "memory: about" in text
@@ -110,7 +122,7 @@ def test_what_the_machine_cannot_do_is_a_warning_each(
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 2
     assert "a small GPU has 2 GB: lower pretraining.batch_size." in warnings[0]
-    assert "Pre-training takes about 31 days on a small GPU: use a faster one" in warnings[1]
+    assert "Pre-training takes about 94 days on a small GPU: use a faster one" in warnings[1]
 
 
 def test_a_machine_without_a_gpu_is_told_so(
@@ -119,12 +131,12 @@ def test_a_machine_without_a_gpu_is_told_so(
     machine = Machine("this CPU (2 threads)", 64e9, 2.5e11, "bfloat16", "use a GPU", lacks_gpu=True)
     monkeypatch.setattr(estimate, "_machine", lambda hardware: machine)
     say(parameters_of("paper"))
-    assert any("no GPU found; 3.4 years on this CPU (2 threads)" in message for message in caplog.messages)
-    assert "3.4 years on this CPU (2 threads): use a GPU, or lower the budget" in caplog.messages[-1]
+    assert any("no GPU found; 10 years on this CPU (2 threads)" in message for message in caplog.messages)
+    assert "10 years on this CPU (2 threads): use a GPU, or lower the budget" in caplog.messages[-1]
 
 
 def test_a_run_that_trains_nothing_says_nothing(say: Say, caplog: pytest.LogCaptureFixture) -> None:
-    say(parameters_of("paper"), pipeline="reporting")
+    say(parameters_of("paper"), pipeline="report")
     say(parameters_of("paper"), pipeline="corpus")
     assert caplog.messages == []
 
@@ -135,7 +147,7 @@ def test_epochs_of_an_unknown_corpus_are_estimated_once_it_is_there(say: Say, ca
     assert caplog.messages == []
     hook.after_dataset_saved("shards")
     assert len(caplog.messages) == 1
-    assert "512,000 tokens in standalone, ctcd" in caplog.messages[0]  # 2 x 2 x 1000 x 128
+    assert "2.3 million tokens in standalone, ctcd" in caplog.messages[0]  # 3 x 3 x 2 x 1000 x 128
     hook.after_dataset_saved("shards")
     assert len(caplog.messages) == 1
 
@@ -152,16 +164,44 @@ def test_an_assumed_corpus_is_corrected_once_it_is_there(say: Say, caplog: pytes
 def test_a_run_on_a_prepared_corpus_counts_it(say: Say, caplog: pytest.LogCaptureFixture) -> None:
     parameters = parameters_of("base", pretraining__epochs=1.0, pretraining__batch_size=10)
     say(parameters, pipeline="pretraining", catalog=prepared(1000))
-    assert "256,000 tokens in standalone, ctcd" in caplog.messages[0]
+    assert "1.2 million tokens in standalone, ctcd" in caplog.messages[0]
 
 
-def test_variants_that_are_ready_are_left_out(say: Say, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
-    names = [f"standalone.{output}" for output in ("teacher", "student", "history")]
-    ready = {name: MemoryDataset("there") for name in names}
-    ready |= {f"ctcd.{role}": TextDataset(filepath=str(tmp_path / role)) for role in ("teacher", "student")}
-    say(parameters_of("base"), catalog=prepared(1000, **ready), only_missing_outputs=True)
-    assert "819,200 tokens in ctcd, " not in caplog.messages[0]  # sequences of the corpus that is there have 128 tokens
-    assert "1.6 million tokens in ctcd, " in caplog.messages[0]
+def finish(parameters: dict[str, Any], store: RunStore, *names: str) -> None:
+    """Have the runs of some variants in the store, on the corpus that `prepared` gives."""
+    variants = {name: VariantParameters.model_validate(parameters["variants"][name]) for name in names}
+    shared, corpus = SharedPretraining(**parameters["pretraining"]), prepared(1000).load("shards").metadata
+    for plans in plan_variants(variants, dict.fromkeys(names), shared, corpus).values():
+        for plan in plans:
+            folder = store.folder / plan.id
+            folder.mkdir(parents=True)
+            write_record(folder, {})
+
+
+def test_trainings_that_are_finished_are_left_out(say: Say, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    parameters, store = parameters_of("base"), RunStore(tmp_path / "finished")
+    catalog = prepared(1000, run_store=MemoryDataset(store, copy_mode="assign"))
+    finish(parameters, store, "standalone")
+    say(parameters, pipeline="pretraining", catalog=catalog)
+    assert "4.9 million tokens in ctcd, 3 seeds, " in caplog.messages[0]  # 400 steps of 32 x 128, three times
+    finish(parameters, store, "ctcd")
+    caplog.clear()
+    say(parameters, pipeline="pretraining", catalog=catalog)
+    assert caplog.messages == []
+
+
+def test_a_training_that_two_variants_have_is_counted_once(say: Say, caplog: pytest.LogCaptureFixture) -> None:
+    parameters = parameters_of("base")
+    parameters["variants"]["standalone_matched"] = {"name": "standalone_matched", "method": "teacher_alone"}
+    say(parameters, pipeline="matched")
+    assert "in standalone, ctcd, " in caplog.messages[0]
+
+
+def test_a_corpus_that_was_prepared_before_is_waited_for(say: Say, caplog: pytest.LogCaptureFixture) -> None:
+    hook = say(parameters_of("base"), catalog=prepared(1000))
+    assert caplog.messages == []
+    hook.after_dataset_saved("shards")
+    assert "in standalone, ctcd, " in caplog.messages[0]
 
 
 def test_a_vocabulary_in_a_folder_is_counted(
@@ -180,7 +220,7 @@ def test_a_failing_measurement_stops_no_run(
 
     monkeypatch.setattr(estimate, "_machine", fail)
     say(parameters_of("base"))
-    assert caplog.messages == ["The run goes on without an estimate (The GPU is full.)."]
+    assert caplog.messages == ["The run goes on without an estimate (The GPU is full)."]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -8,14 +8,18 @@ from typing import Any
 import pandas as pd
 import pytest
 from kedro.config import OmegaConfigLoader
-from kedro.framework.project import pipelines
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro_datasets.text import TextDataset
 
+from ctcd import pipeline_registry
 from ctcd.errors import InputError
-from ctcd.hooks.stages import ProjectHooks, check_inputs, check_parameters, stage_name
+from ctcd.hooks.checks import check_data_folder, check_inputs, check_methods, check_parameters
+from ctcd.hooks.declare import DeclareHook
+from ctcd.hooks.stages import ProjectHooks, stage_name
+from ctcd.pipelines import LONG
 from ctcd.settings import CONFIG_LOADER_ARGS
+from ctcd.studies.study import Study, Variant
 
 RUN = {"only_missing_outputs": False, "load_versions": None}
 
@@ -24,7 +28,9 @@ RUN = {"only_missing_outputs": False, "load_versions": None}
 def base_parameters() -> dict[str, Any]:
     """Load the parameters that a bare `kedro run` has."""
     conf = Path(__file__).parents[2] / "conf"
-    return OmegaConfigLoader(str(conf), env="base", **CONFIG_LOADER_ARGS)["parameters"]
+    loader = OmegaConfigLoader(str(conf), env="base", **CONFIG_LOADER_ARGS)
+    DeclareHook().after_context_created(SimpleNamespace(config_loader=loader))
+    return loader["parameters"]
 
 
 def changed(parameters: dict[str, Any], dotted: str, value: Any) -> dict[str, Any]:
@@ -94,8 +100,9 @@ class TestInputs:
         corpus = Pipeline([Node(make, "documents", "shards", name="write_shards")])
         training = Pipeline([Node(use, "shards", "model", name="train")])
         registry = {"__default__": corpus + training, "ctcd": corpus + training, "corpus": corpus, "training": training}
-        monkeypatch.setattr(pipelines, "_content", registry)
-        monkeypatch.setattr(pipelines, "set_requested", lambda names: None)
+        monkeypatch.setattr(pipeline_registry, "register_pipelines", lambda: registry)
+        self.training = training
+        self.corpus = corpus
 
     @pytest.fixture
     def catalog(self, tmp_path) -> DataCatalog:
@@ -103,24 +110,24 @@ class TestInputs:
 
     def test_a_run_that_lacks_its_input_names_the_pipeline_that_makes_it(self, catalog):
         with pytest.raises(InputError, match="'shards' does not exist yet: run the pipeline 'corpus' first"):
-            check_inputs(pipelines["training"], catalog, None)
+            check_inputs(self.training, catalog, None)
 
     def test_a_run_that_has_its_input_may_start(self, catalog):
         catalog.save("shards", "text")
-        check_inputs(pipelines["training"], catalog, None)
+        check_inputs(self.training, catalog, None)
 
     def test_a_version_that_does_not_exist_is_named(self, catalog):
         with pytest.raises(InputError, match="'shards' has no version '2020'"):
-            check_inputs(pipelines["training"], catalog, {"shards": "2020"})
+            check_inputs(self.training, catalog, {"shards": "2020"})
 
     def test_raw_data_are_left_to_their_dataset(self, catalog):
-        check_inputs(pipelines["corpus"], catalog, None)
+        check_inputs(self.corpus, catalog, None)
 
     def test_data_that_nothing_is_read_from_need_not_be_there(self, catalog):
-        check_inputs(pipelines["training"], catalog, None, unread={"shards"})
+        check_inputs(self.training, catalog, None, unread={"shards"})
 
     def test_a_run_of_missing_outputs_may_start_without_its_inputs(self, catalog):
-        ProjectHooks().before_pipeline_run({**RUN, "only_missing_outputs": True}, pipelines["training"], catalog)
+        ProjectHooks().before_pipeline_run({**RUN, "only_missing_outputs": True}, self.training, catalog)
 
 
 def run_node(hooks: ProjectHooks, node: Node, outputs: dict[str, Any]) -> None:
@@ -145,25 +152,15 @@ def lines(caplog):
     return lambda: [message.split("  ")[0] for message in caplog.messages]
 
 
-def in_pipeline(function, name: str):
-    """Make a function that lives where the nodes of a pipeline live."""
-
-    def node_function(*arguments):
-        return function(*arguments)
-
-    node_function.__module__ = f"ctcd.pipelines.{name}.nodes"
-    return node_function
-
-
 def test_a_stage_is_named_after_its_pipeline_and_variant():
-    node = Node(in_pipeline(use, "corpus"), "a", "b", name="train_tokenizer")
+    node = Node(use, "a", "b", name="train_tokenizer", tags="corpus")
     assert stage_name(node) == "corpus: train tokenizer"
-    variant = Pipeline([Node(in_pipeline(use, "pretraining"), "a", "b", name="pretrain")], namespace="ctcd").nodes[0]
+    variant = Pipeline([Node(use, "a", "b", name="pretrain", tags="pretraining")], namespace="ctcd").nodes[0]
     assert stage_name(variant) == "pretraining: pretrain (ctcd)"
 
 
 def test_a_stage_is_one_line_once_all_its_outputs_are_saved(lines):
-    node = Node(in_pipeline(use, "corpus"), "a", ["b", "c"], name="split")
+    node = Node(use, "a", ["b", "c"], name="split", tags="corpus")
     hooks = started(Pipeline([node]), DataCatalog())
     run_node(hooks, node, {"b": 1})
     assert lines() == []
@@ -172,19 +169,13 @@ def test_a_stage_is_one_line_once_all_its_outputs_are_saved(lines):
 
 
 def test_a_long_stage_says_that_it_starts(lines):
-    node = Node(in_pipeline(use, "pretraining"), "params:execution", "b", name="pretrain")
+    node = Node(use, "a", "b", name="pretrain", tags=["pretraining", LONG])
     run_node(started(Pipeline([node]), DataCatalog()), node, {"b": 1})
     assert lines() == ["pretraining: pretrain ...", "pretraining: pretrain"]
 
 
-def test_a_node_that_tidies_up_says_nothing(lines):
-    node = Node(in_pipeline(print, "pretraining"), "a", None, name="clear")
-    run_node(started(Pipeline([node]), DataCatalog()), node, {})
-    assert lines() == []
-
-
 def test_a_stage_that_fails_is_named_once(lines):
-    node = Node(in_pipeline(use, "corpus"), "a", "b", name="split")
+    node = Node(use, "a", "b", name="split", tags="corpus")
     hooks = started(Pipeline([node]), DataCatalog())
     hooks.before_dataset_loaded(node)
     hooks.on_node_error(node)
@@ -193,7 +184,7 @@ def test_a_stage_that_fails_is_named_once(lines):
 
 
 def test_a_stage_that_cannot_load_its_input_is_named(lines):
-    node = Node(in_pipeline(use, "corpus"), "a", "b", name="split")
+    node = Node(use, "a", "b", name="split", tags="corpus")
     hooks = started(Pipeline([node]), DataCatalog())
     hooks.before_dataset_loaded(node)
     hooks.on_pipeline_error(Pipeline([node]))
@@ -203,10 +194,10 @@ def test_a_stage_that_cannot_load_its_input_is_named(lines):
 def test_the_end_shows_the_summary_and_where_the_report_is(tmp_path, monkeypatch, capsys, caplog):
     caplog.set_level(logging.INFO, logger="ctcd")
     monkeypatch.chdir(tmp_path)
-    node = Node(in_pipeline(use, "reporting"), "a", ["report", "summary"], name="write_report")
-    catalog = DataCatalog({"report": TextDataset(filepath=(tmp_path / "data" / "report.html").as_posix())})
+    node = Node(use, "a", ["report.x.report", "report.x.summary"], name="write_report", tags="reporting")
+    catalog = DataCatalog({"report.x.report": TextDataset(filepath=(tmp_path / "data" / "report.html").as_posix())})
     hooks = started(Pipeline([node]), catalog)
-    run_node(hooks, node, {"report": "<html>", "summary": "student 71.3\n"})
+    run_node(hooks, node, {"report.x.report": "<html>", "report.x.summary": "student 71.3\n"})
     hooks.after_pipeline_run(RUN, Pipeline([node]), catalog)
     assert capsys.readouterr().out == "\nstudent 71.3\n\nReport: data/report.html\n"
     assert re.fullmatch(r"finished in [\d:]+", caplog.messages[-1])
@@ -214,7 +205,7 @@ def test_the_end_shows_the_summary_and_where_the_report_is(tmp_path, monkeypatch
 
 def test_the_end_of_a_run_that_skipped_stages_says_so(caplog):
     caplog.set_level(logging.INFO, logger="ctcd")
-    nodes = [Node(in_pipeline(use, "corpus"), name, name.upper(), name=name) for name in "ab"]
+    nodes = [Node(use, name, name.upper(), name=name) for name in "ab"]
     hooks = started(Pipeline(nodes), DataCatalog())
     run_node(hooks, nodes[0], {"A": 1})
     hooks.after_pipeline_run({**RUN, "only_missing_outputs": True}, Pipeline(nodes), DataCatalog())
@@ -222,26 +213,88 @@ def test_the_end_of_a_run_that_skipped_stages_says_so(caplog):
 
 
 def test_failed_fine_tunings_end_the_run_with_an_error_after_the_summary(capsys):
-    node = Node(in_pipeline(use, "finetuning"), "a", ["x.student.failures", "summary"], name="finetune")
+    node = Node(use, "a", ["x.failures", "report.x.summary"], name="finetune", tags="finetuning")
     hooks = started(Pipeline([node]), DataCatalog())
     failures = pd.DataFrame({"task": ["rte", "cola"], "seed": [0, 1], "reason": ["It diverged.", "It broke."]})
-    run_node(hooks, node, {"x.student.failures": failures, "summary": "scores"})
+    run_node(hooks, node, {"x.failures": failures, "report.x.summary": "scores"})
     with pytest.raises(InputError, match=r"2 fine-tunings failed .*: It diverged\."):
         hooks.after_pipeline_run(RUN, Pipeline([node]), DataCatalog())
     assert "scores" in capsys.readouterr().out
 
 
 def test_without_failures_the_run_ends_well():
-    node = Node(in_pipeline(use, "finetuning"), "a", "x.student.failures", name="finetune")
+    node = Node(use, "a", "x.failures", name="finetune", tags="finetuning")
     hooks = started(Pipeline([node]), DataCatalog())
-    run_node(hooks, node, {"x.student.failures": pd.DataFrame({"task": [], "seed": [], "reason": []})})
+    run_node(hooks, node, {"x.failures": pd.DataFrame({"task": [], "seed": [], "reason": []})})
     hooks.after_pipeline_run(RUN, Pipeline([node]), DataCatalog())
 
 
 def test_one_run_leaves_nothing_to_the_next(capsys):
-    node = Node(in_pipeline(use, "reporting"), "a", "summary", name="write_report")
+    node = Node(use, "a", "report.x.summary", name="write_report", tags="reporting")
     hooks = started(Pipeline([node]), DataCatalog())
-    run_node(hooks, node, {"summary": "old"})
+    run_node(hooks, node, {"report.x.summary": "old"})
     hooks.before_pipeline_run(RUN, Pipeline([node]), DataCatalog())
     hooks.after_pipeline_run(RUN, Pipeline([node]), DataCatalog())
     assert capsys.readouterr().out == ""
+
+
+def test_several_studies_in_one_command_have_a_summary_and_a_report_each(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    hooks, catalog, nodes = ProjectHooks(), DataCatalog(), []
+    for study in ("one", "two"):
+        outputs = [f"report.{study}.report", f"report.{study}.summary"]
+        nodes.append(Node(use, "a", outputs, name=f"write_{study}", tags="report"))
+        catalog[outputs[0]] = TextDataset(filepath=(tmp_path / f"{study}.html").as_posix())
+    hooks.before_pipeline_run(RUN, Pipeline(nodes), catalog)
+    for study, node in zip(("one", "two"), nodes, strict=True):
+        run_node(hooks, node, {f"report.{study}.report": "<html>", f"report.{study}.summary": f"of {study}"})
+    hooks.after_pipeline_run(RUN, Pipeline(nodes), catalog)
+    shown = capsys.readouterr().out
+    assert [line for line in shown.splitlines() if line] == [
+        "of one",
+        "of two",
+        "Report: one.html",
+        "Report: two.html",
+    ]
+
+
+def test_a_data_folder_of_an_older_version_is_refused(tmp_path):
+    check_data_folder(tmp_path)
+    (tmp_path / "06_models/runs/f00d/teacher").mkdir(parents=True)
+    (tmp_path / "06_models/ctcd/2026/ctcd/teacher-seed-1").mkdir(parents=True)
+    check_data_folder(tmp_path)
+    (tmp_path / "06_models/ctcd/student").mkdir()
+    with pytest.raises(InputError, match="was filled by an older version of this project: move it away"):
+        check_data_folder(tmp_path)
+
+
+class TestMethods:
+    """What `--params` may make of a variant that its study has declared."""
+
+    @pytest.fixture
+    def check(self, base_parameters):
+        def check(method: str) -> None:
+            parameters = check_parameters(changed(base_parameters, "variants.mine.method", method))
+            pipeline = Pipeline([Node(use, "a", "b", name="pretrain")], namespace="mine")
+            declared = Variant("mine", ("teacher", "student"), None, {"method": "ctcd"})
+            check_methods(pipeline, parameters, {"own": Study("own", "Which?", {"mine": declared}, ())})
+
+        base_parameters = copy.deepcopy(base_parameters)
+        base_parameters["variants"]["mine"] = {"name": "mine", "method": "ctcd"}
+        return check
+
+    def test_another_method_that_trains_the_same_models_is_fine(self, check):
+        check("self_distillation")
+
+    def test_a_method_that_trains_others_is_one_sentence(self, check):
+        with pytest.raises(InputError, match="'one_way' trains other models than the study declares .* 'mine'"):
+            check("one_way")
+
+
+def test_environments_and_the_command_line_change_what_a_study_declares(base_parameters):
+    loader = {"parameters": {"variants": {"ctcd": {"temperature": 2, "weights": {"student_soft": 1}}}}}
+    DeclareHook().after_context_created(SimpleNamespace(config_loader=loader))
+    variants = loader["parameters"]["variants"]
+    expected = {"name": "ctcd", "method": "ctcd", "temperature": 2, "weights": {"student_soft": 1}}
+    assert variants.pop("ctcd") == expected
+    assert variants == {name: each for name, each in base_parameters["variants"].items() if name != "ctcd"}

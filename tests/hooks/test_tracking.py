@@ -1,3 +1,4 @@
+import json
 import logging
 import sqlite3
 from logging.handlers import QueueHandler
@@ -53,8 +54,11 @@ def project(tmp_path_factory) -> Path:
     hook.before_pipeline_run(RUN)
     for step in range(1, 1201):
         log_metrics("ctcd", step, {"teacher_hard_loss": 5.0 - step / 1000})
-    hook.after_dataset_saved("report", "<html>page</html>")
-    hook.after_dataset_saved("comparison", COMPARISON)
+    hook.after_dataset_saved("report.ctcd.report", "<html>page</html>")
+    hook.after_dataset_saved("report.ctcd.comparison", COMPARISON)
+    hook.after_dataset_saved("report.methods.report", "<html>other</html>")
+    hook.after_dataset_saved("ctcd.runs", [{"run": "f00d"}])
+    hook.after_dataset_saved("ctcd.scores", COMPARISON)
     hook.after_dataset_saved("shards", object())
     hook.after_pipeline_run()
     return folder
@@ -79,18 +83,20 @@ def test_every_training_metric_arrives_at_its_step(project):
     assert {point.step: point.value for point in history} == {step: 5.0 - step / 1000 for step in range(1, 1201)}
 
 
-def test_tables_and_the_report_are_artifacts_below_the_data_folder(project):
+def test_reports_tables_and_records_of_runs_are_artifacts_below_the_data_folder(project):
     (run,) = runs_of(project)
-    files = {path.name: path for path in (project / "data" / "mlflow_artifacts" / run.info.run_id).rglob("*.*")}
-    assert files["report.html"].read_text(encoding="utf-8") == "<html>page</html>"
-    assert pd.read_csv(files["comparison.csv"]).equals(COMPARISON)
-    assert set(files) == {"report.html", "comparison.csv"}
+    (root,) = (project / "data" / "mlflow_artifacts" / run.info.run_id).iterdir()
+    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*.*")}
+    assert set(files) == {"ctcd/report.html", "ctcd/comparison.csv", "methods/report.html", "runs/ctcd.json"}
+    assert files["ctcd/report.html"].read_text(encoding="utf-8") == "<html>page</html>"
+    assert pd.read_csv(files["ctcd/comparison.csv"]).equals(COMPARISON)
+    assert json.loads(files["runs/ctcd.json"].read_text(encoding="utf-8")) == [{"run": "f00d"}]
 
 
 def test_means_of_the_comparison_are_metrics(project):
     (run,) = runs_of(project)
-    assert run.data.metrics["comparison/cola/ctcd student"] == 31.5
-    assert run.data.metrics["comparison/sst2/ctcd student"] == 88.0
+    assert run.data.metrics["ctcd/cola/ctcd student"] == 31.5
+    assert run.data.metrics["ctcd/sst2/ctcd student"] == 88.0
 
 
 def test_after_a_run_nobody_listens_to_the_metrics(project):
@@ -116,7 +122,7 @@ def test_tracking_that_is_off_or_impossible_leaves_no_trace(tmp_path, monkeypatc
         monkeypatch.setattr(tracking, "find_spec", lambda name: None)
     hook = hook_at(tmp_path, {"tracking": {"enabled": not installed}})
     hook.before_pipeline_run(RUN)
-    hook.after_dataset_saved("report", "<html>")
+    hook.after_dataset_saved("report.ctcd.report", "<html>")
     hook.after_pipeline_run()
     assert list(tmp_path.iterdir()) == []
     assert caplog.records == []
@@ -127,7 +133,7 @@ def test_a_locked_database_is_one_warning(project, caplog):
         connection.execute("BEGIN EXCLUSIVE")
         hook = hook_at(project, PARAMETERS)
         hook.before_pipeline_run(RUN)
-        hook.after_dataset_saved("report", "<html>")
+        hook.after_dataset_saved("report.ctcd.report", "<html>")
         hook.after_pipeline_run()
         connection.rollback()
     assert warnings_in(caplog) == [
@@ -154,7 +160,7 @@ def test_a_store_that_fails_in_the_middle_is_one_warning(project, caplog, monkey
     monkeypatch.setattr("mlflow.tracking.MlflowClient.log_batch", refuse)
     for step in range(2 * tracking.BATCH_METRICS):
         log_metrics("ctcd", step, {"loss": 1.0})
-    hook.after_dataset_saved("comparison", COMPARISON)
+    hook.after_dataset_saved("report.ctcd.comparison", COMPARISON)
     hook.after_pipeline_run()
     assert warnings_in(caplog) == ["MLflow tracking failed and is off for the rest of this run: disk is gone"]
     assert listeners() == []

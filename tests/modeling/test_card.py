@@ -1,8 +1,10 @@
 import pandas as pd
 import yaml
 
+from ctcd.distillation.methods import METHODS
 from ctcd.modeling.card import model_card
 from ctcd.pretraining.history import COLUMNS
+from ctcd.pretraining.plan import PlannedRun
 
 
 def test_the_card_says_how_the_model_was_made_and_how_good_it_is(pretraining) -> None:
@@ -15,8 +17,10 @@ def test_the_card_says_how_the_model_was_made_and_how_good_it_is(pretraining) ->
         "sequence_length": 32,
         "unigram_entropy": 6.25,
     }
-    card = model_card("ctcd", "student", "ctcd", pretraining, corpus, pd.DataFrame(rows, columns=COLUMNS))
+    plan = PlannedRun("ctcd, seed 1", METHODS["ctcd"], pretraining, None, "f00d")
+    card = model_card(plan, "student", corpus, pd.DataFrame(rows, columns=COLUMNS))
     front = yaml.safe_load(card.split("---")[1])
     assert front["pipeline_tag"] == "fill-mask"
-    for fact in ("1 layers, 32 wide", "my texts (fingerprint f00d)", "768 in 6 steps", "5.750 nats", "6.250", "0.250"):
+    for fact in ("1 layers, 32 wide", "my texts (fingerprint f00d)", "768 in 6 steps", "5.750 nats", "6.250", "0.250",
+                 f"Student of run `{plan.id}`", "student_soft 4", "| seed | 1 |"):  # fmt: skip
         assert fact in card

@@ -62,9 +62,37 @@ def test_two_budgets_at_once_are_refused(pretraining) -> None:
         PretrainingParameters(**pretraining.model_dump() | {"tokens": 5, "minutes": 1.0})
 
 
-def test_a_variants_own_steps_come_before_the_shared_budget(pretraining) -> None:
-    shared = pretraining.model_copy(update={"minutes": 7.0})
-    assert VariantParameters(method="standalone", steps=0).applied_to(shared).minutes is None
+def test_a_variants_own_steps_come_before_the_shared_budget(shared_pretraining) -> None:
+    shared = shared_pretraining.model_copy(update={"minutes": 7.0})
+    variant = VariantParameters.model_validate({"name": "short", "method": "standalone", "steps": 3})
+    settings = variant.settings(shared, seed=1)
+    assert (settings.steps, settings.minutes) == (3, None)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"steps": 40}, {"tokens": 40 * 4 * 32}, {"epochs": 0.5}, {"minutes": 3.0}],
+    ids=lambda each: next(iter(each)),
+)
+def test_a_factor_on_the_budget_works_on_every_kind(changes, pretraining, tokenizer, shards) -> None:
+    sequences = len(shards.sequences("train"))
+
+    def budget(factor: float) -> float:
+        settings = pretraining.model_copy(update=changes | {"budget": factor})
+        found = in_steps(settings, METHODS["ctcd"], tokenizer, shards.sequence_length, sequences)
+        assert found.budget == 1.0
+        return found.minutes or found.steps
+
+    assert budget(0.5) == pytest.approx(budget(1.0) / 2, abs=0.5)
+    assert budget(1e-9) == pytest.approx(1 if "minutes" not in changes else 3e-9)
+    assert budget(0.0) == 0
+
+
+def test_half_the_steps_of_matched_operations_are_half_the_operations(pretraining, tokenizer, shards) -> None:
+    matched = pretraining.model_copy(update={"steps": 1000, "matched_operations": True})
+    whole = steps_of(matched, tokenizer, shards, "teacher_alone")
+    half = steps_of(matched.model_copy(update={"budget": 0.5}), tokenizer, shards, "teacher_alone")
+    assert half == pytest.approx(whole / 2, abs=0.5)
 
 
 def test_a_training_of_so_many_seconds_ends_by_the_clock_with_a_learning_rate_near_zero(

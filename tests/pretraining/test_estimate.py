@@ -12,7 +12,14 @@ from ctcd.modeling.operations import count_operations
 from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining import estimate as module
 from ctcd.pretraining.budget import operations_of
-from ctcd.pretraining.estimate import AssumedVocabulary, assumed_sequences, estimate, estimate_memory, measure_speed
+from ctcd.pretraining.estimate import (
+    AssumedVocabulary,
+    assumed_sequences,
+    combined,
+    estimate,
+    estimate_memory,
+    measure_speed,
+)
 from ctcd.pretraining.settings import PretrainingParameters
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
@@ -32,12 +39,13 @@ def paper(pretraining: PretrainingParameters) -> PretrainingParameters:
     def shape(layers: int) -> ModelParameters:
         return ModelParameters(architecture="bert", layers=layers, width=768, heads=12, feed_forward=3072, dropout=0.1)
 
-    changes = {"teacher": shape(6), "student": shape(4), "batch_size": 128, "epochs": 20.0, "optimiser": ADAMW}
+    steps = 20 * 5_000_000 // 128
+    changes = {"teacher": shape(6), "student": shape(4), "batch_size": 128, "steps": steps, "optimiser": ADAMW}
     return pretraining.model_copy(update=changes)
 
 
 def test_the_papers_recipe_by_hand(paper) -> None:
-    found = estimate(paper, METHODS["ctcd"], BERT, 128, 5_000_000, GPU, speed=1.0)
+    found = estimate(paper, METHODS["ctcd"], BERT, 128, GPU, speed=1.0)
     assert found.tokens == 20 * 5_000_000 * 128
     # Twice the weights forward and four times backward, the last layer behind its attention and the head at 19 of 128
     # positions, and two products of the positions with each other.
@@ -93,26 +101,23 @@ def test_muon_keeps_one_number_for_each_weight_in_the_layers_matrices(paper) -> 
     assert memory.moments == 8 * TEACHER - 4 * 6 * (4 * 768 * 768 + 2 * 768 * 3072)
 
 
-def test_a_budget_in_epochs_waits_for_the_corpus(paper) -> None:
-    assert estimate(paper, METHODS["ctcd"], BERT, 128, None, CPU, 1.0) is None
-    in_steps = paper.model_copy(update={"epochs": None, "steps": 7})
-    assert estimate(in_steps, METHODS["ctcd"], BERT, 128, None, CPU, 1.0).tokens == 7 * 128 * 128
-
-
 def test_a_budget_in_minutes_takes_them_and_reads_what_fits(paper) -> None:
-    settings = paper.model_copy(update={"epochs": None, "minutes": 5.0})
-    found = estimate(settings, METHODS["ctcd"], BERT, 128, None, CPU, speed=1e12)
+    settings = paper.model_copy(update={"steps": 0, "minutes": 5.0})
+    found = estimate(settings, METHODS["ctcd"], BERT, 128, CPU, speed=1e12)
     assert found.operations == 300e12
     per_token = sum(each.training for each in operations_of(settings, BERT, 128).values())
     assert found.tokens == pytest.approx(300e12 / per_token)
 
 
-def test_matched_operations_make_one_model_cost_what_the_pair_costs(paper) -> None:
-    matched = paper.model_copy(update={"matched_operations": True})
-    alone = estimate(matched, METHODS["teacher_alone"], BERT, 128, 100_000, CPU, 1.0)
-    pair = estimate(paper, METHODS["ctcd"], BERT, 128, 100_000, CPU, 1.0)
-    assert alone.operations == pytest.approx(pair.operations, rel=1e-4)
-    assert alone.tokens > 1.5 * pair.tokens
+def test_trainings_one_after_the_other_take_what_they_take_together_and_the_most_memory(paper) -> None:
+    teacher, student = (
+        estimate(paper, METHODS[f"{role}_alone"], BERT, 128, CPU, 1.0) for role in ("teacher", "student")
+    )
+    both = combined([teacher, student])
+    assert both.operations == teacher.operations + student.operations
+    assert both.operations == pytest.approx(estimate(paper, METHODS["ctcd"], BERT, 128, CPU, 1.0).operations)
+    assert both.tokens == 2 * paper.steps * 128 * 128
+    assert both.memory == teacher.memory != student.memory
 
 
 def test_sequences_of_so_many_sentences(corpus_parameters) -> None:

@@ -76,7 +76,7 @@ def test_a_training_on_the_gpu_follows_the_one_on_the_cpu(shards, tokenizer, pre
         where = execution.model_copy(update={"device": device, "compile": "auto"})
         store = StateStore(tmp_path / device, device)
         _, history = pretrain(shards, tokenizer, METHODS["ctcd"], copy.deepcopy(settings), where, store)
-        losses.append(history.table().query("metric == 'heldout_loss'")["value"].to_numpy())
+        losses.append(history.table().query("metric == 'sampled_heldout_loss'")["value"].to_numpy())
     assert losses[0] == pytest.approx(losses[1], rel=5e-3)
 
 
@@ -114,7 +114,7 @@ def test_captured_steps_train_as_launched_ones_do(
     def heldout_losses(name: str):
         store = StateStore(tmp_path / name, name)
         _, history = pretrain(shards, tokenizer, METHODS[method], settings, where, store)
-        return history.table().query("metric == 'heldout_loss'")["value"].to_numpy()
+        return history.table().query("metric == 'sampled_heldout_loss'")["value"].to_numpy()
 
     captured = heldout_losses("captured")
     assert bool(captures) == is_captured

@@ -12,10 +12,12 @@ from ctcd.errors import InputError
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.architecture import build_model
 from ctcd.pretraining import loop
+from ctcd.pretraining.heldout import SEQUENCES_AT_ONCE
 from ctcd.pretraining.loop import pretrain
 from ctcd.pretraining.setup import start_training
 
 CTCD, STANDALONE = METHODS["ctcd"], METHODS["standalone"]
+HELDOUT = {"heldout_loss", "heldout_accuracy", "sampled_heldout_loss", "sampled_heldout_accuracy"}
 
 
 @pytest.fixture
@@ -55,13 +57,15 @@ def test_losses_fall_and_the_history_is_complete(shards, tokenizer, pretraining,
     settings = pretraining.model_copy(update={"steps": 40, "batch_size": 16})
     _, history = pretrain(shards, tokenizer, CTCD, settings, execution, store)
     table = history.table()
-    heldout = table[(table["metric"] == "heldout_loss") & (table["role"] == "teacher")].set_index("step")["value"]
+    of_teacher = table[table["role"] == "teacher"].set_index(["metric", "step"])["value"]
+    heldout = of_teacher["sampled_heldout_loss"]
     assert heldout[0] == pytest.approx(math.log(len(tokenizer)), abs=0.1)
     assert heldout[40] < heldout[0] - 0.5
     for role in ("teacher", "student"):
         metrics = set(table[table["role"] == role]["metric"])
-        assert metrics == {"parameters", "heldout_loss", "heldout_accuracy", "hard_loss", "soft_loss", "gradient_norm"}
+        assert metrics == {"parameters", *HELDOUT, "hard_loss", "soft_loss", "gradient_norm"}
     assert list(heldout.index) == [0, 20, 40]
+    assert list(of_teacher["heldout_loss"].index) == [40]
     assert table[table["metric"] == "hard_loss"]["step"].max() == 40
     assert table["tokens"].max() == 40 * 16 * shards.sequence_length
     assert table.notna().all(axis=None)
@@ -76,7 +80,7 @@ def test_zero_steps_give_the_initial_weights(shards, tokenizer, pretraining, exe
     ):
         fresh = build_model(shape, tokenizer, shards.sequence_length, settings.seed, role)
         assert all(torch.equal(a, b) for a, b in zip(weights(model), weights(fresh), strict=True))
-    assert set(history.table()["metric"]) == {"parameters", "heldout_loss", "heldout_accuracy"}
+    assert set(history.table()["metric"]) == {"parameters", *HELDOUT}
 
 
 def test_heldout_loss_equals_a_plain_computation(shards, tokenizer, pretraining, execution, store) -> None:
@@ -165,25 +169,36 @@ def test_a_crashed_training_goes_on_from_its_last_state(
     assert_same_models(undisturbed[0], resumed[0])
 
 
-def test_another_recipe_does_not_go_on_with_this_state(shards, tokenizer, pretraining, execution, store) -> None:
-    pretrain(shards, tokenizer, CTCD, pretraining, execution, store)
-    other = pretraining.model_copy(update={"seed": 2})
-    with pytest.raises(InputError, match="has seed = 1, this run has 2"):
-        pretrain(shards, tokenizer, CTCD, other, execution, store)
-    afresh = execution.model_copy(update={"resume": "never"})
-    assert pretrain(shards, tokenizer, CTCD, other, afresh, store)[1].rows
+def heldout_loss(history) -> dict[str, float]:
+    """At the end, by role."""
+    table = history.table()
+    return table[table["metric"] == "heldout_loss"].set_index("role")["value"].to_dict()
 
 
-def test_execution_is_no_part_of_the_identity(shards, tokenizer, pretraining, execution, store) -> None:
-    pretrain(shards, tokenizer, CTCD, pretraining, execution, store)
-    other = execution.model_copy(update={"evaluations": 3, "log_seconds": 1, "evaluation_sequences": 8})
-    assert pretrain(shards, tokenizer, CTCD, pretraining, other, store)[1].rows
+def test_a_model_is_judged_on_every_held_out_sequence_however_many_its_curve_is_drawn_from(
+    shards, tokenizer, pretraining, execution, tmp_path
+) -> None:
+    assert len(shards.sequences("heldout")) > SEQUENCES_AT_ONCE
+    curves, ends = [], []
+    for number, sequences in enumerate((1, 10_000)):
+        how = execution.model_copy(update={"evaluation_sequences": sequences, "evaluations": 1 + number})
+        _, history = pretrain(shards, tokenizer, CTCD, pretraining, how, StateStore(tmp_path / str(number), "x"))
+        table = history.table().query("role == 'teacher' and step == step.max()").set_index("metric")["value"]
+        curves.append(table["sampled_heldout_loss"])
+        ends.append(heldout_loss(history))
+    assert ends[0] == ends[1]
+    assert curves[0] != curves[1] == ends[1]["teacher"]
 
 
-def test_required_state_that_is_missing_is_said_so(shards, tokenizer, pretraining, execution, store) -> None:
-    required = execution.model_copy(update={"resume": "require"})
-    with pytest.raises(InputError, match="no training state of 'ctcd'"):
-        pretrain(shards, tokenizer, CTCD, pretraining, required, store)
+def test_held_out_masks_do_not_follow_the_training_s_share_or_seed(shards, tokenizer, pretraining, execution) -> None:
+    def heldout(**changes) -> list[torch.Tensor]:
+        settings = pretraining.model_copy(update=changes)
+        training = start_training(shards, tokenizer, CTCD, settings, execution, "x", None)
+        return [batch.input_ids for batch in training.heldout]
+
+    first = heldout()
+    for other in (heldout(masking_share=0.4), heldout(seed=7)):
+        assert all(torch.equal(one, two) for one, two in zip(first, other, strict=True))
 
 
 def test_shards_of_another_tokenizer_are_refused(shards, documents, pretraining, execution, store) -> None:

@@ -39,7 +39,7 @@ class PlannedRun:
             "version": TRAINING_VERSION,
             "data": self.data,
             "source": self.source,
-            **flatten({"method": asdict(self.method)}),
+            **flatten({"method": _plain(self.method)}),
             **flatten(_deciding(self.settings, self.method)),
         }
 
@@ -126,6 +126,12 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+def _plain(method: Method) -> dict[str, Any]:
+    """A method as plain values: a weight of 4 and one of 4.0 are the same."""
+    values = asdict(method)
+    return values | {"weights": {name: float(weight) for name, weight in values["weights"].items()}}
 
 
 def _deciding(settings: PretrainingParameters, method: Method) -> dict[str, Any]:

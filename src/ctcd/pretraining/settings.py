@@ -92,7 +92,8 @@ class VariantParameters(BaseModel):
         values = shared.model_dump(exclude={"seeds"})
         if any(name in differences for name in BUDGETS):
             values |= dict.fromkeys(BUDGETS[1:])
-        return PretrainingParameters.model_validate(deep_merge(values, differences) | {"seed": seed})
+        recipe = Recipe.model_validate(deep_merge(values, differences))  # which knows no seed: those are shared
+        return PretrainingParameters(**recipe.model_dump(), seed=seed)
 
 
 def deep_merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ctcd.distillation.methods import find_method
 from ctcd.errors import InputError
 from ctcd.lineage.settings import Settings
-from ctcd.pretraining.settings import deep_merge
+from ctcd.pretraining.settings import VariantParameters, deep_merge
 from ctcd.studies.study import GIVEN, Claim, Study, Variant
 
 PACKAGE_FOLDER = Path(__file__).parent
@@ -102,14 +102,17 @@ def load_study(path: Path, shared: Mapping[str, Declaration]) -> Study:
     try:
         content = StudyFile.model_validate(_read_yaml(path))
     except ValidationError as error:
-        details = error.errors(include_url=False)[0]
-        where = ".".join(map(str, details["loc"]))
-        raise InputError(f"In the study '{path}', {where}: {details['msg'][0].lower()}{details['msg'][1:]}.") from None
+        raise InputError(f"In the study '{path}', {_first_problem(error)}") from None
     declared = {name: body for name, body in content.variants.items() if body is not None}
     variants = {name: _variant(name, declared, shared, path) for name in content.variants}
     _check_sources(variants, path)
     _check_claims(content.claims, variants, path)
     return Study(path.stem, content.question, variants, tuple(content.claims))
+
+
+def _first_problem(error: ValidationError) -> str:
+    details = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, details['loc']))}: {details['msg'][0].lower()}{details['msg'][1:]}."
 
 
 def _study_files(folders: list[Path]) -> list[Path]:
@@ -137,8 +140,11 @@ def _variant(name: str, declared: Mapping[str, Declaration], shared: Mapping[str
     if "method" not in settings:
         raise InputError(f"In the study '{path}', the variant '{name}' has no method: give one, or `like`.")
     try:
-        method = find_method(settings["method"], settings.get("weights"))
-    except (InputError, TypeError) as error:
+        checked = VariantParameters.model_validate({"name": name, **settings})
+        method = find_method(checked.method, checked.weights)
+    except ValidationError as error:
+        raise InputError(f"In the study '{path}', variant '{name}', {_first_problem(error)}") from None
+    except InputError as error:
         raise InputError(f"In the study '{path}', variant '{name}': {error}") from error
     if method.has_source and source is None:
         raise InputError(
