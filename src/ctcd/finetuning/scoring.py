@@ -10,7 +10,7 @@ import pandas as pd
 
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
-from ctcd.finetuning.encoding import Reading, TokenizedTask, tokenize_task
+from ctcd.finetuning.encoding import TextEncoding, TokenizedTask, tokenize_task
 from ctcd.finetuning.finetune import Predictions, TaskSettings
 from ctcd.finetuning.jobs import Failed, Finished, Job
 from ctcd.finetuning.kept_results import run_durably
@@ -105,9 +105,9 @@ def score_models(
     searches, jobs = {}, []
     for model in models:
         configuration = model.configuration()
-        reading = Reading.of(configuration, model.tokenizer(), settings.maximum_length)
+        encoding = TextEncoding.of(configuration, model.tokenizer(), settings.maximum_length)
         usual = [
-            _job(model, tokenize_task(each, reading, stores.tokens), settings, configuration.hidden_size, execution)
+            _job(model, tokenize_task(each, encoding, stores.tokens), settings, configuration.hidden_size, execution)
             for each in data.values()
         ]
         chosen, searches[model] = search_settings(usual, settings.search, run)
