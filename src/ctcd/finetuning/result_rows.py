@@ -39,16 +39,12 @@ def prediction_rows(data: TaskData, results: Results) -> pd.DataFrame:
 
 
 def test_rows(data: TaskData, results: Results) -> pd.DataFrame:
-    """Every example of the test splits; another task's, predicted along with this one's, stand under its name.
-
-    Such a split is called `<task>/<split>` in `data`, see `read_tasks`.
-    """
+    """Every example of the test splits; another task's, predicted along with this one's, stand under its name."""
     tables = []
     for seed in sorted(results):
         for split in data.test_splits:
             if split in results[seed]:
-                other, _, own_split = split.rpartition("/")
-                tables.append(_rows(data, other or data.task.name, own_split, seed, results[seed][split]))
+                tables.append(_rows(data, *data.origin(split), seed, results[seed][split]))
     return joined(tables, TEST_COLUMNS)
 
 

@@ -166,7 +166,7 @@ def read_tasks(
         suite: where they lie.
         tasks: which ones.
         with_tests: whether to read the test splits that are there. A test split of a task without training data becomes
-            a split of the task that it is learned from, called `<task>/<split>`.
+            a split of the task that it is learned from.
 
     Returns:
         Data by task, and for each task that cannot be read its name, -1 and the reason.
@@ -185,8 +185,8 @@ def read_tasks(
     for task in tasks:
         own = data.pop(task.name, None) if task.learned_from else None
         if own and task.learned_from in data:
-            for split, frame in own.frames.items():
-                data[task.learned_from] = data[task.learned_from].with_split(f"{task.name}/{split}", frame)
+            for split in own.frames:
+                data[task.learned_from] = data[task.learned_from].with_split_of(own, split)
     if not data:
         raise InputError(failures[0][2] if failures else "There is no task to score: name some in finetuning.tasks.")
     return data, failures

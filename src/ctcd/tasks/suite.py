@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -36,12 +36,14 @@ class TaskData:
             labels are -1. Test splits are there only where their files are.
         classes: labels as they stand in the files; empty for regression.
         is_partial: whether some split is only a part of the published one.
+        origins: task and split of those splits that are another task's.
     """
 
     task: Task
     frames: Mapping[str, pd.DataFrame]
     classes: tuple[Label, ...]
     is_partial: bool = False
+    origins: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def outputs(self) -> int:
@@ -59,9 +61,15 @@ class TaskData:
             return values.astype(np.float64)
         return np.asarray(self.classes, np.float64)[values.astype(np.int64)]
 
-    def with_split(self, name: str, frame: pd.DataFrame) -> "TaskData":
-        """Add a split."""
-        return replace(self, frames={**self.frames, name: frame})
+    def with_split_of(self, other: "TaskData", split: str) -> "TaskData":
+        """Add a split of another task, which the models of this one are to predict."""
+        name = f"{other.task.name}/{split}"
+        origins = {**self.origins, name: (other.task.name, split)}
+        return replace(self, frames={**self.frames, name: other.frames[split]}, origins=origins)
+
+    def origin(self, split: str) -> tuple[str, str]:
+        """The task and the split that a split's examples are published as."""
+        return self.origins.get(split, (self.task.name, split))
 
 
 class Suite(ABC):
