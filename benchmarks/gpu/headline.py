@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 from configuration import execution_parameters, read_configuration
+from minimal_pairs import prepare_pairs, score_pairs
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ctcd.corpus.shards import Shards
@@ -44,6 +45,7 @@ UNTRAINED = VariantParameters.model_validate({"name": "untrained", "method": "st
 # Learning rates of Muon and AdamW that are compared on the teacher alone before anything else.
 RATES = ((0.01, 0.0007), (0.02, 0.0014))
 PROBE_SHARE = 0.2
+PAIRS_PER_PARADIGM = {"blimp": 200, "zorro": 400}
 UNFINISHED = 75
 
 
@@ -111,7 +113,9 @@ def run_headline(
     )
     headline.shared = _with_better_rate(headline)
     _print_plan(headline)
-    is_done = all([_whole_seed(headline, seed) for seed in headline.shared.seeds])
+    is_done = True
+    for seed in headline.shared.seeds:
+        is_done = is_done and _whole_seed(headline, seed)
     if is_done and headline.has_time("untrained"):
         _untrained(headline)
     return 0 if is_done else UNFINISHED
@@ -164,10 +168,12 @@ def _whole_seed(headline: Headline, seed: int) -> bool:
         (headline.results / f"runs-{name}-{seed}.json").write_text(json.dumps(records))
         _write_losses(headline)
         print(f"{name}, seed {seed}: {seconds:.1f} s", flush=True)
+    models = [(name, model) for name in VARIANTS for model in headline.models[name, seed]]
+    if headline.has_time("pairs"):
+        _score_pairs(headline, f"seed {seed}", models)
     if not headline.has_time("finetuning"):
         return False
     started = monotonic()
-    models = [(name, model) for name in VARIANTS for model in headline.models[name, seed]]
     _finetune(headline, f"seed {seed}", models)
     if (seconds := monotonic() - started) > 5:
         headline.seconds["finetuning"] = seconds
@@ -175,9 +181,28 @@ def _whole_seed(headline: Headline, seed: int) -> bool:
     return True
 
 
+def _score_pairs(headline: Headline, name: str, models: list[tuple[str, TrainedModel]]) -> None:
+    """Score some models on minimal pairs, where the data folder has them."""
+    target = f"pairs-{name.replace(' ', '-')}.csv"
+    files = sorted((headline.suite.folder.parent / "minimal_pairs").glob("*.parquet"))
+    if not files or (headline.results / target).is_file():
+        return
+    started = monotonic()
+    tables = []
+    for path in files:
+        pairs = prepare_pairs(path, PAIRS_PER_PARADIGM[path.stem])
+        for variant, model in models:
+            table = score_pairs(model.folder, headline.tokenizer, pairs, headline.execution.device)
+            tables.append(table.assign(suite=path.stem, variant=variant, role=model.role, run=model.run))
+    headline.write(target, pd.concat(tables, ignore_index=True))
+    headline.seconds["pairs"] = monotonic() - started
+    print(f"minimal pairs, {name}: {headline.seconds['pairs']:.1f} s", flush=True)
+
+
 def _untrained(headline: Headline) -> None:
     """Fine-tune random weights: the control beside every score."""
     models, _, _ = _train(headline, UNTRAINED, headline.shared.seeds[0], RunStore(headline.work / "runs"), None)
+    _score_pairs(headline, "untrained", [("untrained", model) for model in models])
     _finetune(headline, "untrained", [("untrained", model) for model in models])
 
 
