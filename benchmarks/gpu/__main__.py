@@ -74,7 +74,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
                 arguments.pipeline, arguments.env, arguments.device, arguments.params, arguments.minutes
             )
         case "headline":
-            from headline import run_headline
+            from headline import VARIANTS, run_headline
 
             return run_headline(
                 arguments.data,
@@ -83,6 +83,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
                 arguments.device,
                 arguments.env,
                 arguments.minutes,
+                json.loads(arguments.variants or VARIANTS),
                 json.loads(arguments.settings),
             )
         case "collect":
@@ -146,6 +147,7 @@ def _parse_arguments() -> argparse.Namespace:
     command.add_argument("--work", type=Path, required=True, help="folder of what is kept between two commands")
     command.add_argument("--results", type=Path, required=True, help="folder of the tables")
     command.add_argument("--minutes", type=float, default=9, help="start nothing that ends later (default 9)")
+    command.add_argument("--variants", help="as JSON, in place of standalone, one_way and ctcd")
     command.add_argument("--settings", default="{}", help="changes of `pretraining` and `finetuning`, as JSON")
 
     command = commands.add_parser("collect", parents=[study], help="the results as pieces")

@@ -35,11 +35,7 @@ from ctcd.tasks.files import FolderSuite
 from ctcd.tasks.tasks import chosen_tasks
 
 # In the order of training; the second one learns from the first one's teacher.
-VARIANTS = {
-    "standalone": VariantParameters(name="standalone", method="standalone"),
-    "one_way": VariantParameters(name="one_way", method="one_way"),
-    "ctcd": VariantParameters(name="ctcd", method="ctcd"),
-}
+VARIANTS = '{"standalone": {"method": "standalone"}, "one_way": {"method": "one_way"}, "ctcd": {"method": "ctcd"}}'
 SOURCES = {"one_way": "standalone"}
 UNTRAINED = VariantParameters.model_validate({"name": "untrained", "method": "standalone", "budget": 0})
 # Learning rates of Muon and AdamW that are compared on the teacher alone before anything else.
@@ -63,6 +59,7 @@ class Headline:
         work: what is kept between two commands.
         results: what is brought home.
         deadline: by `monotonic`; nothing starts that would end later.
+        variants: by name, in the order of training.
         seconds: what each stage took before, by its name.
         models: of every variant and seed so far.
     """
@@ -76,6 +73,7 @@ class Headline:
     work: Path
     results: Path
     deadline: float
+    variants: Mapping[str, VariantParameters]
     seconds: dict[str, float] = field(default_factory=dict)
     models: dict[tuple[str, int], TrainedModels] = field(default_factory=dict)
 
@@ -91,7 +89,14 @@ class Headline:
 
 
 def run_headline(
-    data: Path, work: Path, results: Path, device: str, environment: str, minutes: float, changes: Mapping[str, Any]
+    data: Path,
+    work: Path,
+    results: Path,
+    device: str,
+    environment: str,
+    minutes: float,
+    variants: Mapping[str, Any],
+    changes: Mapping[str, Any],
 ) -> int:
     """Train, fine-tune and write tables; returns 75 if something is left to do."""
     results.mkdir(parents=True, exist_ok=True)
@@ -110,6 +115,7 @@ def run_headline(
         work=work,
         results=results,
         deadline=monotonic() + 60 * minutes,
+        variants={name: VariantParameters.model_validate({"name": name, **each}) for name, each in variants.items()},
     )
     headline.shared = _with_better_rate(headline)
     _print_plan(headline)
@@ -149,13 +155,13 @@ def _with_better_rate(headline: Headline) -> SharedPretraining:
 
 def _print_plan(headline: Headline) -> None:
     shared = headline.shared
-    print(f"{len(shared.seeds)} seeds of {', '.join(VARIANTS)}, {shared.tokens:,} tokens each", flush=True)
+    print(f"{len(shared.seeds)} seeds of {', '.join(headline.variants)}, {shared.tokens:,} tokens each", flush=True)
 
 
 def _whole_seed(headline: Headline, seed: int) -> bool:
     """Pre-train all variants with a seed and fine-tune their models; false if there was no time."""
     store = RunStore(headline.work / "runs")
-    for name, variant in VARIANTS.items():
+    for name, variant in headline.variants.items():
         if not headline.has_time(name):
             return False
         source = headline.models.get((SOURCES.get(name, ""), seed))
@@ -168,7 +174,7 @@ def _whole_seed(headline: Headline, seed: int) -> bool:
         (headline.results / f"runs-{name}-{seed}.json").write_text(json.dumps(records))
         _write_losses(headline)
         print(f"{name}, seed {seed}: {seconds:.1f} s", flush=True)
-    models = [(name, model) for name in VARIANTS for model in headline.models[name, seed]]
+    models = [(name, model) for name in headline.variants for model in headline.models[name, seed]]
     if headline.has_time("pairs"):
         _score_pairs(headline, f"seed {seed}", models)
     if not headline.has_time("finetuning"):
