@@ -56,6 +56,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def copied_project(project: Path, tmp_path: Path) -> Callable[..., Path]:
+    """`copied_project("05_model_input")` is a project with these data of the one that has run, and no others."""
+
+    def copied(*folders: str, name: str = "copy") -> Path:
+        copy = make_project(tmp_path / name)
+        for folder in folders:
+            shutil.copytree(project / "data/test" / folder, copy / "data/test" / folder)
+        return copy
+
+    return copied
+
+
+@pytest.fixture
 def run_kedro() -> Callable[[Path], Kedro]:
     """`run_kedro(project)` gives the function that runs Kedro's commands in a project."""
     return kedro_in

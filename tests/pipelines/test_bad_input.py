@@ -70,7 +70,9 @@ def test_a_corpus_shorter_than_one_sequence_is_one_sentence(
         ("execution.device=tpu", ["execution.device", "tpu", "cuda"]),
         ("variants.ctcd.method=ctdc", ["ctdc", "ctcd", "standalone"]),
         ("pretraining.teacher.architecture=brt", ["brt", "bert"]),
-        ("variants.ctcd.method=one_way", ["one_way", "does not train 'ctcd.teacher'"]),
+        ("variants.ctcd.method=one_way", ["one_way", "trains other models", "'ctcd'"]),
+        ("variants.ctcd.seed=3", ["variants.ctcd.seed"]),
+        ("pretraining.seeds=1+1", ["pretraining.seeds", "one seed stands there twice"]),
         ("variants.ctcd.weights.student_softt=1", ["student_softt", "student_soft"]),
     ],
 )
@@ -88,7 +90,7 @@ def test_a_bad_parameter_is_one_sentence_before_any_node_runs(
     [
         ("execution.log_seconds=1", ["wants a ready teacher", "--params teacher=<folder or hub name>"]),
         ("teacher=nowhere", ["'nowhere' is no Hugging Face model"]),
-        ("variants.from_teacher.method=ctcd", ["trains 'from_teacher.teacher'", "has a ready model"]),
+        ("variants.from_teacher.method=ctcd", ["trains other models", "'from_teacher'"]),
     ],
 )
 def test_a_ready_teacher_that_is_missing_is_one_sentence_before_any_node_runs(
@@ -102,7 +104,7 @@ def test_a_ready_teacher_that_is_missing_is_one_sentence_before_any_node_runs(
 
 def test_a_missing_folder_of_tasks_is_one_sentence(project: Path, run_kedro) -> None:
     result = run_kedro(project)(
-        "run", "--nodes=ctcd.finetune_student", "--env=test", "--params=finetuning.suite=glue,data_root=nowhere"
+        "run", "--nodes=ctcd.finetune", "--env=test", "--params=finetuning.suite=glue,data_root=nowhere"
     )
     assert "nowhere" in error_of(result)
 
@@ -145,6 +147,24 @@ def test_shards_of_another_tokenizer_are_one_sentence(project: Path, run_kedro) 
     assert "another tokenizer" in error_of(result)
     newest = max((project / "data/test/03_primary/tokenizer").iterdir())
     shutil.rmtree(newest)  # the tests after this one use the tokenizer of the run
+
+
+def test_a_pipeline_whose_input_is_missing_names_the_one_that_makes_it(empty_project: Path, run_kedro) -> None:
+    sentence = error_of(run_kedro(empty_project)("run", "--pipelines=finetuning", "--env=test"))
+    assert "'ctcd.models' does not exist yet: run the pipeline 'pretraining' first, which makes it" in sentence
+    assert not (empty_project / "data").exists()
+
+
+def test_a_wrong_study_file_is_one_sentence_before_any_node_runs(
+    empty_project: Path, tmp_path: Path, run_kedro
+) -> None:
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "own.yml").write_text("question: Which?\nvariants: {mine: {like: ctdc}}\n")
+    result = run_kedro(empty_project)("run", "--env=test", CTCD_STUDIES=str(tmp_path / "studies"))
+    sentence = error_of(result)
+    assert "own.yml" in sentence
+    assert "ctdc" in sentence
+    assert not (empty_project / "data").exists()
 
 
 def error_of(result) -> str:
