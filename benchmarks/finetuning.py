@@ -3,7 +3,8 @@
     pip install --no-deps -r benchmarks/requirements.txt
     python benchmarks/finetuning.py --data-root <folder that holds glue/>
 
-prints one table and writes one JSON file. Contenders take turns, round by round, at the same job: the same model,
+prints one table and writes one JSON file. A contender that cannot be run, for want of a library, is named, and the
+others are measured. Contenders take turns, round by round, at the same job: the same model,
 tokens, epochs, batch size in examples, learning rate, schedule and seeds, up to the predictions of the validation
 examples. Timed is everything from the tokenized examples on, loading the model and starting processes included. Figures
 are medians over the rounds; a ratio compares two contenders in the same round. Scores stand beside, as means over the
@@ -31,6 +32,7 @@ from finetuning_jobs import Work, make_model, prepare, read_data
 from transformers import AutoTokenizer
 
 from ctcd.engine.processor import usable_cores
+from ctcd.errors import first_line
 from ctcd.modeling.model_folder import find_model
 
 WARM_UP_SHARE = 0.01
@@ -53,13 +55,17 @@ def main() -> int:
             model, data, arguments.epochs, arguments.batch_size, arguments.seeds, in_full_size=arguments.full_size
         )
         few = read_data(arguments.data_root, arguments.tasks, WARM_UP_SHARE)
-        _warm_up(prepare(model, few, 1, arguments.batch_size, 1), arguments.only)
-        seconds, scores = _measure(work, arguments.rounds, arguments.only)
-    report = _report(arguments, seconds, scores)
+        unavailable = _warm_up(prepare(model, few, 1, arguments.batch_size, 1), arguments.only)
+        available = [name for name in arguments.only if name not in unavailable]
+        seconds, scores = _measure(work, arguments.rounds, available)
+    report = _report(arguments, seconds, scores, unavailable)
     arguments.output.write_text(json.dumps(report, indent=2), encoding="utf-8")
-    print(_table(report))
+    if seconds:
+        print(_table(report))
+    for name, problem in unavailable.items():
+        print(f"not measured: {name} ({problem})")
     print(f"\nWritten to {arguments.output}")
-    return 0
+    return 0 if seconds else 1
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -82,10 +88,16 @@ def _parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _warm_up(work: Work, names: list[str]) -> None:
+def _warm_up(work: Work, names: list[str]) -> dict[str, str]:
+    """Run every contender once; returns what those lack that cannot be run."""
+    unavailable = {}
     for name in names:
         logger.info("%s: warming up", name)
-        CONTENDERS[name](work)
+        try:
+            CONTENDERS[name](work)
+        except ImportError as error:
+            unavailable[name] = first_line(error)
+    return unavailable
 
 
 def _measure(work: Work, rounds: int, names: list[str]) -> tuple[dict[str, list[float]], dict[str, Scores]]:
@@ -102,7 +114,10 @@ def _measure(work: Work, rounds: int, names: list[str]) -> tuple[dict[str, list[
 
 
 def _report(
-    arguments: argparse.Namespace, seconds: dict[str, list[float]], scores: dict[str, Scores]
+    arguments: argparse.Namespace,
+    seconds: dict[str, list[float]],
+    scores: dict[str, Scores],
+    unavailable: dict[str, str],
 ) -> dict[str, Any]:
     ratios = {
         name: median(theirs / own for theirs, own in zip(values, seconds["ctcd"], strict=True))
@@ -119,6 +134,7 @@ def _report(
         "seconds_by_round": seconds,
         "times_faster_than": ratios,
         "scores": scores,
+        "not_measured": unavailable,
     }
 
 

@@ -9,7 +9,7 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from ctcd.corpus.settings import TokenizerParameters
 from ctcd.corpus.tokenizer import train_tokenizer
-from ctcd.finetuning.encoding import Reading, TokenizedTask, tokenize_task
+from ctcd.finetuning.encoding import TextEncoding, TokenizedTask, tokenize_task
 from ctcd.finetuning.finetune import TaskSettings, usual_batch_size, usual_learning_rate
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.model_folder import ModelFolder, find_model
@@ -88,8 +88,8 @@ def prepare(
         in_full_size: whether to repeat the examples of partial tasks until they are as many as the whole of GLUE has.
     """
     configuration = AutoConfig.from_pretrained(model.folder)
-    reading = Reading.of(configuration, model.tokenizer(), LENGTH)
-    tasks = [tokenize_task(each, reading) for each in data]
+    encoding = TextEncoding.of(configuration, model.tokenizer(), LENGTH)
+    tasks = [tokenize_task(each, encoding) for each in data]
     if in_full_size:
         tasks = [_in_full_size(task) for task in tasks]
     rate = usual_learning_rate(configuration.hidden_size)

@@ -19,7 +19,7 @@ from ctcd.corpus.settings import CorpusParameters, ProbesParameters, TokenizerPa
 from ctcd.corpus.shards import Shards
 from ctcd.corpus.tokenizer import train_tokenizer
 from ctcd.engine.settings import ExecutionParameters, OptimiserParameters
-from ctcd.finetuning.encoding import Reading, TokenizedTask, tokenize_task
+from ctcd.finetuning.encoding import TextEncoding, TokenizedTask, tokenize_task
 from ctcd.finetuning.finetune import TaskSettings
 from ctcd.finetuning.jobs import Job
 from ctcd.finetuning.scoring import Stores
@@ -191,7 +191,7 @@ def make_model(tokenizer, tmp_path_factory) -> Callable[[str], ModelFolder]:
 @pytest.fixture(scope="session")
 def tokenize(suite, tokenizer) -> Callable[..., TokenizedTask]:
     def tokenize(task: Task, with_token_types: bool = True) -> TokenizedTask:
-        return tokenize_task(suite.read(task), Reading(tokenizer, MAXIMUM_LENGTH, with_token_types))
+        return tokenize_task(suite.read(task), TextEncoding(tokenizer, MAXIMUM_LENGTH, with_token_types))
 
     return tokenize
 

@@ -24,18 +24,37 @@ def data_root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_one_command_prints_one_table_and_writes_one_file(data_root: Path, tmp_path: Path) -> None:
-    pytest.importorskip("accelerate", reason="pip install --no-deps -r benchmarks/requirements.txt")
-    output = tmp_path / "benchmark.json"
+def measure(data_root: Path, output: Path, *first_on_path: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "benchmarks" / "finetuning.py"), "--data-root", str(data_root)]
     command += ["--tasks", "rte", "--share", "1", "--epochs", "1", "--rounds", "2", "--layers", "1", "--width", "64"]
-    result = subprocess.run(
+    path = os.pathsep.join([*map(str, first_on_path), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
         [*command, "--output", str(output)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])},
+        env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_what_cannot_be_measured_is_named_and_the_rest_is_measured(data_root: Path, tmp_path: Path) -> None:
+    """`sitecustomize` hides the library that the `Trainer` needs."""
+    hiding = "import importlib.util, sys; sys.modules['accelerate'] = None; find = importlib.util.find_spec\n"
+    hiding += "importlib.util.find_spec = lambda name, *more: None if name == 'accelerate' else find(name, *more)\n"
+    (tmp_path / "sitecustomize.py").write_text(hiding)
+    result = measure(data_root, tmp_path / "benchmark.json", tmp_path)
+    assert result.returncode == 0, result.stderr
+    report = json.loads((tmp_path / "benchmark.json").read_text())
+    assert list(report["median_seconds"]) == ["ctcd"]
+    assert list(report["not_measured"]) == ["Trainer, padded to 128", "Trainer, grouped by length"]
+    assert "not measured: Trainer, padded to 128 (" in result.stdout
+    assert "accelerate" in result.stdout
+
+
+def test_one_command_prints_one_table_and_writes_one_file(data_root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("accelerate", reason="pip install --no-deps -r benchmarks/requirements.txt")
+    output = tmp_path / "benchmark.json"
+    result = measure(data_root, output)
     assert result.returncode == 0, result.stderr
     report = json.loads(output.read_text())
     names = ["ctcd", "Trainer, padded to 128", "Trainer, grouped by length"]

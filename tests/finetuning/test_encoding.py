@@ -9,7 +9,7 @@ from transformers import AutoConfig
 
 from ctcd.errors import InputError
 from ctcd.finetuning import encoding
-from ctcd.finetuning.encoding import Reading, tokenize_task, uses_token_types
+from ctcd.finetuning.encoding import TextEncoding, tokenize_task, uses_token_types
 from ctcd.lineage.array_store import ArrayStore
 from ctcd.modeling.architecture import readable_length
 from ctcd.tasks.files import FolderSuite
@@ -30,7 +30,7 @@ def rows(split):
 
 def test_examples_are_what_the_tokenizer_makes_of_each_alone(tokenizer):
     texts = ["The cat sat.", "It", "On the mat, it sat and sat."]
-    tokenized = tokenize_task(data_of(COLA, sentence=texts, label=[0, 1, 1]), Reading(tokenizer, 32, False))
+    tokenized = tokenize_task(data_of(COLA, sentence=texts, label=[0, 1, 1]), TextEncoding(tokenizer, 32, False))
     assert rows(tokenized.splits["train"]) == [tokenizer(text)["input_ids"] for text in texts]
     assert tokenized.splits["train"].labels.tolist() == [0, 1, 1]
     assert tokenized.splits["train"].token_types is None
@@ -39,7 +39,7 @@ def test_examples_are_what_the_tokenizer_makes_of_each_alone(tokenizer):
 
 def test_a_pair_is_two_texts_with_separators_and_types(tokenizer):
     data = data_of(RTE, sentence1=["a cat"], sentence2=["the mat"], label=[0])
-    split = tokenize_task(data, Reading(tokenizer, 32, True)).splits["validation"]
+    split = tokenize_task(data, TextEncoding(tokenizer, 32, True)).splits["validation"]
     first, second = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a cat", "the mat"))
     cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
     assert rows(split) == [[cls, *first, sep, *second, sep]]
@@ -48,14 +48,14 @@ def test_a_pair_is_two_texts_with_separators_and_types(tokenizer):
 
 def test_long_examples_are_cut_and_still_end_with_the_separator(tokenizer):
     data = data_of(RTE, sentence1=["cat " * 50], sentence2=["mat"], label=[0])
-    (row,) = rows(tokenize_task(data, Reading(tokenizer, 16, False)).splits["train"])
+    (row,) = rows(tokenize_task(data, TextEncoding(tokenizer, 16, False)).splits["train"])
     assert len(row) == 16
     assert row[-1] == tokenizer.sep_token_id
     assert row.count(tokenizer.sep_token_id) == 2
 
 
 def test_an_empty_text_is_an_example_too(tokenizer):
-    split = tokenize_task(data_of(COLA, sentence=["", "a"], label=[0, 1]), Reading(tokenizer, 16, False)).splits[
+    split = tokenize_task(data_of(COLA, sentence=["", "a"], label=[0, 1]), TextEncoding(tokenizer, 16, False)).splits[
         "train"
     ]
     assert rows(split)[0] == [tokenizer.cls_token_id, tokenizer.sep_token_id]
@@ -66,7 +66,7 @@ def test_a_masked_word_becomes_the_tokenizers_own_mask(tokenizer):
     other.add_special_tokens({"mask_token": "<mask>"})
     data = data_of(COLA, sentence=["the [MASK] sat"], label=[0])
     for each in (tokenizer, other):
-        (row,) = rows(tokenize_task(data, Reading(each, 32, False)).splits["train"])
+        (row,) = rows(tokenize_task(data, TextEncoding(each, 32, False)).splits["train"])
         assert row.count(each.mask_token_id) == 1
     assert other.mask_token_id != tokenizer.mask_token_id
 
@@ -80,14 +80,14 @@ def test_too_few_positions_are_noticed_also_where_counting_starts_late(tokenizer
     bert = AutoConfig.for_model("bert", vocab_size=600, max_position_embeddings=32)
     roberta = AutoConfig.for_model("roberta", vocab_size=600, max_position_embeddings=34, pad_token_id=1)
     for configuration in (bert, roberta):
-        assert Reading.of(configuration, tokenizer, 32).maximum_length == 32
+        assert TextEncoding.of(configuration, tokenizer, 32).maximum_length == 32
         with pytest.raises(InputError, match="maximum_length is 33, but the model reads at most 32"):
-            Reading.of(configuration, tokenizer, 33)
+            TextEncoding.of(configuration, tokenizer, 33)
 
 
 def test_a_vocabulary_that_is_too_small_is_noticed(tokenizer):
     with pytest.raises(InputError, match="use the tokenizer that the model was trained with"):
-        Reading.of(AutoConfig.for_model("bert", vocab_size=100), tokenizer, 32)
+        TextEncoding.of(AutoConfig.for_model("bert", vocab_size=100), tokenizer, 32)
 
 
 @pytest.mark.real_data
@@ -95,7 +95,7 @@ def test_a_vocabulary_that_is_too_small_is_noticed(tokenizer):
 def test_real_glue_tasks_tokenize(real_data, tokenizer, name):
     data = FolderSuite(real_data / "glue").read(GLUE[name])
     some = replace(data, frames={split: frame[:2000] for split, frame in data.frames.items()})
-    tokenized = tokenize_task(some, Reading(tokenizer, 64, True))
+    tokenized = tokenize_task(some, TextEncoding(tokenizer, 64, True))
     for split, frame in some.frames.items():
         lengths = tokenized.splits[split].lengths
         assert len(lengths) == len(frame)
@@ -107,7 +107,7 @@ def test_real_glue_tasks_tokenize(real_data, tokenizer, name):
 def test_a_length_that_is_not_set_is_what_the_model_reads_and_128_at_most(tokenizer):
     for positions, expected in ((32, 32), (512, 128)):
         bert = AutoConfig.for_model("bert", vocab_size=600, max_position_embeddings=positions)
-        assert Reading.of(bert, tokenizer, None).maximum_length == expected
+        assert TextEncoding.of(bert, tokenizer, None).maximum_length == expected
     assert readable_length(AutoConfig.for_model("xlnet")) is None
 
 
@@ -116,52 +116,54 @@ def test_a_model_without_a_padding_token_is_padded_with_its_end_token(tokenizer)
     other.pad_token = None
     bert = AutoConfig.for_model("bert", vocab_size=600)
     with pytest.raises(InputError, match="neither a padding nor an end token"):
-        Reading.of(bert, other, 32)
+        TextEncoding.of(bert, other, 32)
     other.eos_token = "[SEP]"
-    assert Reading.of(bert, other, 32).padding_id == other.sep_token_id
+    assert TextEncoding.of(bert, other, 32).padding_id == other.sep_token_id
 
 
 def test_what_a_tokenizer_without_special_tokens_makes_of_an_empty_text_is_one_token(tokenizer):
     backend = copy.deepcopy(tokenizer)
     backend.backend_tokenizer.post_processor = TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
-    split = tokenize_task(data_of(COLA, sentence=["", "a"], label=[0, 1]), Reading(backend, 16, False)).splits["train"]
+    split = tokenize_task(data_of(COLA, sentence=["", "a"], label=[0, 1]), TextEncoding(backend, 16, False)).splits[
+        "train"
+    ]
     assert rows(split)[0] == [backend.pad_token_id]
 
 
 def test_kept_tokens_are_those_that_are_made_anew(tokenizer, tmp_path, monkeypatch):
     data = data_of(RTE, sentence1=["the cat", "a mat"], sentence2=["sat", "on it"], label=[0, 1])
     store = ArrayStore(tmp_path)
-    first = tokenize_task(data, Reading(tokenizer, 16, True), store)
+    first = tokenize_task(data, TextEncoding(tokenizer, 16, True), store)
     monkeypatch.setattr(encoding, "_tokens", lambda *_: pytest.fail("tokenized twice"))
-    second = tokenize_task(data, Reading(tokenizer, 16, True), store)
+    second = tokenize_task(data, TextEncoding(tokenizer, 16, True), store)
     assert rows(first.splits["train"]) == rows(second.splits["train"])
     assert first.splits["train"].token_types.tolist() == second.splits["train"].token_types.tolist()
     assert first.fingerprint == second.fingerprint
 
 
 @pytest.mark.parametrize("change", ["text", "length", "types", "vocabulary"])
-def test_other_texts_and_other_reading_are_tokenized_apart(tokenizer, tmp_path, change):
+def test_other_texts_and_other_encodings_are_tokenized_apart(tokenizer, tmp_path, change):
     other = copy.deepcopy(tokenizer)
     other.add_special_tokens({"mask_token": "<mask>"})
     texts = ["the cat", "a mat" if change != "text" else "a hat"]
-    reading = Reading(
+    text_encoding = TextEncoding(
         other if change == "vocabulary" else tokenizer, 15 if change == "length" else 16, change != "types"
     )
     store = ArrayStore(tmp_path)
-    tokenize_task(data_of(COLA, sentence=["the cat", "a mat"], label=[0, 1]), Reading(tokenizer, 16, True), store)
-    tokenize_task(data_of(COLA, sentence=texts, label=[0, 1]), reading, store)
+    tokenize_task(data_of(COLA, sentence=["the cat", "a mat"], label=[0, 1]), TextEncoding(tokenizer, 16, True), store)
+    tokenize_task(data_of(COLA, sentence=texts, label=[0, 1]), text_encoding, store)
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_truncation_left_behind_by_a_call_is_no_part_of_a_reading(tokenizer):
-    before = Reading(tokenizer, 16, True).fingerprint()
+def test_truncation_left_behind_by_a_call_is_no_part_of_an_encoding(tokenizer):
+    before = TextEncoding(tokenizer, 16, True).fingerprint()
     tokenizer("the cat sat on the mat", truncation=True, max_length=4)
-    assert Reading(tokenizer, 16, True).fingerprint() == before
+    assert TextEncoding(tokenizer, 16, True).fingerprint() == before
 
 
 def test_selected_examples_are_the_whole_ones_in_their_order(tokenizer):
     data = data_of(RTE, sentence1=["a", "b c d", "e f"], sentence2=["g", "h", "i j"], label=[0, 1, 0])
-    whole = tokenize_task(data, Reading(tokenizer, 16, True)).splits["train"]
+    whole = tokenize_task(data, TextEncoding(tokenizer, 16, True)).splits["train"]
     taken = whole.take(np.array([2, 0]))
     assert rows(taken) == [rows(whole)[2], rows(whole)[0]]
     assert taken.labels.tolist() == [0, 0]

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ctcd.finetuning.encoding import Reading, tokenize_task
+from ctcd.finetuning.encoding import TextEncoding, tokenize_task
 from ctcd.finetuning.finetune import Predictions, TaskSettings
 from ctcd.finetuning.jobs import Failed, Job, run_jobs
 from ctcd.finetuning.search import SELECTION, divide_training, search_settings
@@ -12,7 +12,7 @@ from ctcd.finetuning.settings import SearchParameters
 
 @pytest.fixture
 def job(suite, word_task, tokenizer, make_model, make_settings, execution):
-    tokenized = tokenize_task(suite.read(word_task), Reading(tokenizer, 32, True))
+    tokenized = tokenize_task(suite.read(word_task), TextEncoding(tokenizer, 32, True))
     training = TaskSettings.of(word_task, make_settings(), 32, 100)
     return Job(make_model("bert"), tokenized, training, 0, execution, ("validation",))
 

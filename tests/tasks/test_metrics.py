@@ -2,9 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ctcd.tasks.metrics import METRICS, main_values, majority_class, score
+from ctcd.finetuning.result_rows import main_values
+from ctcd.finetuning.scoring import majority_class
+from ctcd.tasks.metrics import METRICS, Metric, resampled, score
+from ctcd.tasks.settings import ExtraTaskParameters
 from ctcd.tasks.suite import TaskData
-from ctcd.tasks.tasks import GLUE
+from ctcd.tasks.tasks import GLUE, Task
 
 RANDOM = np.random.default_rng(7)
 
@@ -84,6 +87,15 @@ def test_matthews_of_several_classes_is_the_correlation_of_their_indicators(seed
         covariance(labels, labels) * covariance(predictions, predictions)
     )
     assert METRICS["matthews"](labels, predictions) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_metric_is_one_entry(monkeypatch):
+    always = Metric(lambda labels, predictions: 0.5, lambda labels, predictions, counts: np.full(len(counts), 0.5))
+    monkeypatch.setitem(METRICS, "half", always)
+    settings = ExtraTaskParameters(text_columns="sentence", metrics="half")
+    task = Task("own", ("sentence",), tuple(settings.metrics), classes=2)
+    assert score(task, np.arange(2), np.arange(2)) == {"half": 0.5}
+    assert resampled("half", np.arange(2.0), np.arange(2.0), np.ones((3, 2))).tolist() == [0.5] * 3
 
 
 def test_majority_class_is_the_one_of_the_training_labels():

@@ -236,7 +236,7 @@ def test_hidden_labels_cannot_be_scored_by(tmp_path):
 def test_f1_is_refused_for_more_than_two_classes(tmp_path):
     write(tmp_path, "topic", "train", sentence=["a", "b", "c"] * 2, label=[0, 1, 2] * 2)
     write(tmp_path, "topic", "validation", sentence=["a"], label=[0])
-    with pytest.raises(InputError, match="3 classes and f1 is for two: use macro_f1"):
+    with pytest.raises(InputError, match="3 classes, f1 is for 2: use macro_f1"):
         FolderSuite(tmp_path).read(replace(TOPIC, metrics=("f1",)))
 
 

@@ -51,7 +51,11 @@ def test_a_task_beyond_the_suites_is_what_the_settings_say(make_settings):
 
 @pytest.mark.parametrize(
     ("metrics", "regression", "sentence"),
-    [(["pearson"], False, "metric 'pearson' is not for classes"), (["f1"], True, "metric 'f1' is not for numbers")],
+    [
+        (["accurracy"], False, "no metric 'accurracy': choose from matthews, accuracy, f1, macro_f1"),
+        (["pearson"], False, "metric 'pearson' is not for classes"),
+        (["f1"], True, "metric 'f1' is not for numbers"),
+    ],
 )
 def test_metrics_that_do_not_fit_the_labels_are_refused(metrics, regression, sentence):
     with pytest.raises(ValidationError, match=sentence):

@@ -87,8 +87,8 @@ class TokenizedTask:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How a model reads text.
+class TextEncoding:
+    """How text becomes tokens for a model.
 
     Attributes:
         tokenizer: the model's.
@@ -103,7 +103,7 @@ class Reading:
     @classmethod
     def of(
         cls, configuration: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, maximum_length: int | None
-    ) -> "Reading":
+    ) -> "TextEncoding":
         """Fit a tokenizer to a model.
 
         Args:
@@ -126,10 +126,10 @@ class Reading:
                 f"The tokenizer knows {len(tokenizer)} tokens and the model {configuration.vocab_size}: "
                 "use the tokenizer that the model was trained with."
             )
-        reading = cls(tokenizer, length, uses_token_types(configuration))
-        if reading.padding_id is None:
+        encoding = cls(tokenizer, length, uses_token_types(configuration))
+        if encoding.padding_id is None:
             raise InputError("The tokenizer has neither a padding nor an end token: add one to its folder.")
-        return reading
+        return encoding
 
     @property
     def padding_id(self) -> int:
@@ -142,28 +142,28 @@ class Reading:
         return digest(tokenizer_fingerprint(self.tokenizer), self.maximum_length, self.with_token_types)
 
 
-def tokenize_task(data: TaskData, reading: Reading, store: ArrayStore | None = None) -> TokenizedTask:
+def tokenize_task(data: TaskData, encoding: TextEncoding, store: ArrayStore | None = None) -> TokenizedTask:
     """Tokenize all splits of a task; a pair becomes `[CLS] a [SEP] b [SEP]`.
 
     Args:
         data: its texts and labels.
-        reading: how.
+        encoding: how.
         store: where tokens are kept from one run to the next; None to keep none.
     """
     keys, splits = {}, {}
     for split, frame in data.frames.items():
         texts = frame[list(data.task.text_columns)]
-        keys[split] = digest(reading.fingerprint(), table_fingerprint(texts))
+        keys[split] = digest(encoding.fingerprint(), table_fingerprint(texts))
         arrays = store.load(keys[split]) if store else None
         if arrays is None:
-            arrays = _tokens(texts, reading)
+            arrays = _tokens(texts, encoding)
             if store:
                 store.save(keys[split], arrays)
         labels = frame[LABEL].to_numpy()
         splits[split] = TokenizedSplit(arrays["token_ids"], arrays.get("token_types"), arrays["starts"], labels)
     learned = table_fingerprint(data.frames["train"][[LABEL]])
     fingerprint = digest({split: keys[split] for split in data.task.splits}, learned, data.outputs)
-    return TokenizedTask(data.task, splits, data.outputs, reading.padding_id, reading.maximum_length, fingerprint)
+    return TokenizedTask(data.task, splits, data.outputs, encoding.padding_id, encoding.maximum_length, fingerprint)
 
 
 def uses_token_types(configuration: PretrainedConfig) -> bool:
@@ -171,9 +171,9 @@ def uses_token_types(configuration: PretrainedConfig) -> bool:
     return (getattr(configuration, "type_vocab_size", 0) or 0) > 1
 
 
-def _tokens(texts: pd.DataFrame, reading: Reading) -> Arrays:
+def _tokens(texts: pd.DataFrame, encoding: TextEncoding) -> Arrays:
     """Arrays of a `TokenizedSplit`."""
-    tokenizer = reading.tokenizer
+    tokenizer = encoding.tokenizer
     ids: list[NDArray[np.int32]] = []
     types: list[NDArray[np.uint8]] = []
     for start in range(0, len(texts), TEXTS_AT_ONCE):
@@ -181,17 +181,17 @@ def _tokens(texts: pd.DataFrame, reading: Reading) -> Arrays:
         encoded = tokenizer(
             *(_written(some[column], tokenizer) for column in texts.columns),
             truncation=True,
-            max_length=reading.maximum_length,
+            max_length=encoding.maximum_length,
             return_attention_mask=False,
-            return_token_type_ids=reading.with_token_types,
+            return_token_type_ids=encoding.with_token_types,
         )
         # A tokenizer without special tokens makes nothing of an empty text.
-        ids.extend(np.asarray(row or [reading.padding_id], np.int32) for row in encoded["input_ids"])
-        if reading.with_token_types:
+        ids.extend(np.asarray(row or [encoding.padding_id], np.int32) for row in encoded["input_ids"])
+        if encoding.with_token_types:
             types.extend(np.asarray(row or [0], np.uint8) for row in encoded["token_type_ids"])
     starts = np.concatenate([[0], np.cumsum([len(row) for row in ids])]).astype(np.int64)
     arrays: Arrays = {"token_ids": np.concatenate(ids), "starts": starts}
-    return arrays | ({"token_types": np.concatenate(types)} if reading.with_token_types else {})
+    return arrays | ({"token_types": np.concatenate(types)} if encoding.with_token_types else {})
 
 
 def _written(column: "pd.Series[str]", tokenizer: PreTrainedTokenizerBase) -> list[str]:

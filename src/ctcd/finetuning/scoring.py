@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
-from ctcd.finetuning.encoding import Reading, TokenizedTask, tokenize_task
-from ctcd.finetuning.finetune import TaskSettings
+from ctcd.finetuning.encoding import TextEncoding, TokenizedTask, tokenize_task
+from ctcd.finetuning.finetune import Predictions, TaskSettings
 from ctcd.finetuning.jobs import Failed, Finished, Job
 from ctcd.finetuning.kept_results import run_durably
 from ctcd.finetuning.result_rows import (
@@ -18,7 +19,7 @@ from ctcd.finetuning.result_rows import (
     PREDICTION_COLUMNS,
     SCORE_COLUMNS,
     TEST_COLUMNS,
-    joined,
+    main_values,
     prediction_rows,
     score_rows,
     test_rows,
@@ -27,8 +28,7 @@ from ctcd.finetuning.search import search_settings
 from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.lineage.array_store import ArrayStore
 from ctcd.modeling.model_folder import ModelFolder
-from ctcd.tasks.metrics import main_values, majority_class
-from ctcd.tasks.suite import Suite, TaskData
+from ctcd.tasks.suite import LABEL, Suite, TaskData, joined
 from ctcd.tasks.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -105,9 +105,9 @@ def score_models(
     searches, jobs = {}, []
     for model in models:
         configuration = model.configuration()
-        reading = Reading.of(configuration, model.tokenizer(), settings.maximum_length)
+        encoding = TextEncoding.of(configuration, model.tokenizer(), settings.maximum_length)
         usual = [
-            _job(model, tokenize_task(each, reading, stores.tokens), settings, configuration.hidden_size, execution)
+            _job(model, tokenize_task(each, encoding, stores.tokens), settings, configuration.hidden_size, execution)
             for each in data.values()
         ]
         chosen, searches[model] = search_settings(usual, settings.search, run)
@@ -144,6 +144,19 @@ def score_majority_class(suite: Suite, tasks: Sequence[Task]) -> pd.DataFrame:
     return joined((score_rows(each, {0: majority_class(each)}) for each in data.values()), SCORE_COLUMNS)
 
 
+def majority_class(data: TaskData) -> dict[str, Predictions]:
+    """Predict all validation splits by the most frequent training class (regression: by the training mean)."""
+    train = data.frames["train"][LABEL].to_numpy()
+    if data.task.regression:
+        constant = np.mean(train)
+    else:
+        classes, counts = np.unique(train, return_counts=True)
+        constant = classes[counts.argmax()]
+    return {
+        split: Predictions(np.full(len(data.frames[split]), constant), None) for split in data.task.validation_splits
+    }
+
+
 def read_tasks(
     suite: Suite, tasks: Sequence[Task], with_tests: bool = False
 ) -> tuple[dict[str, TaskData], list[Failure]]:
@@ -153,7 +166,7 @@ def read_tasks(
         suite: where they lie.
         tasks: which ones.
         with_tests: whether to read the test splits that are there. A test split of a task without training data becomes
-            a split of the task that it is learned from, called `<task>/<split>`.
+            a split of the task that it is learned from.
 
     Returns:
         Data by task, and for each task that cannot be read its name, -1 and the reason.
@@ -172,8 +185,8 @@ def read_tasks(
     for task in tasks:
         own = data.pop(task.name, None) if task.learned_from else None
         if own and task.learned_from in data:
-            for split, frame in own.frames.items():
-                data[task.learned_from] = data[task.learned_from].with_split(f"{task.name}/{split}", frame)
+            for split in own.frames:
+                data[task.learned_from] = data[task.learned_from].with_split_of(own, split)
     if not data:
         raise InputError(failures[0][2] if failures else "There is no task to score: name some in finetuning.tasks.")
     return data, failures

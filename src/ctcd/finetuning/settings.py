@@ -1,11 +1,14 @@
 """Settings of fine-tuning."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from ctcd.lineage.settings import Listed, Names, PositiveInteger, PositiveNumber, Settings, Share
+from ctcd.lineage.settings import Listed, Names, PositiveInteger, PositiveNumber, Settings, Share, known_in
 from ctcd.tasks.settings import ExtraTaskParameters
+from ctcd.tasks.tasks import SUITES
+
+SuiteName = Annotated[str, AfterValidator(known_in("suite", SUITES))]
 
 
 class TaskTraining(Settings):
@@ -28,8 +31,8 @@ class SearchParameters(Settings):
 class FinetuningParameters(Settings):
     """Fine-tuning and scoring of one model on a suite of tasks."""
 
-    suite: Literal["probes", "glue", "extra"]
-    tasks: dict[Literal["probes", "glue", "extra"], Names]
+    suite: SuiteName
+    tasks: dict[SuiteName, Names]
     extra_tasks: dict[str, ExtraTaskParameters] = {}
     seeds: PositiveInteger
     epochs: PositiveInteger

@@ -8,7 +8,8 @@ import pandas as pd
 
 from ctcd.engine.randomness import seed_from
 from ctcd.reporting.statistics import MEAN_OVER_TASKS
-from ctcd.tasks.resampled_metrics import Numbers, resampled
+from ctcd.tasks.metrics import resampled
+from ctcd.tasks.resampled_metrics import Numbers
 
 RESAMPLES = 1000
 # Resamples times examples that are held at once.

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ctcd.distillation.methods import ROLES
-from ctcd.finetuning.result_rows import as_in_files, joined
-from ctcd.tasks.suite import LABEL, TaskData
+from ctcd.tasks.suite import LABEL, TaskData, joined
 
 EXAMPLES_EACH = 50
 BOTH_WRONG, STUDENT_ONLY, TEACHER_ONLY = "both wrong", "only the student right", "only the teacher right"
@@ -75,7 +74,7 @@ def _kinds(rows: pd.DataFrame) -> list[pd.DataFrame]:
 def _with_texts(rows: pd.DataFrame, data: TaskData, split: str) -> pd.DataFrame:
     examples = data.frames[split].iloc[rows["example"].to_numpy()]
     first, *second = data.task.text_columns
-    labels = as_in_files(data, examples[LABEL].to_numpy())
+    labels = data.as_in_files(examples[LABEL].to_numpy())
     return rows.assign(
         text=examples[first].to_numpy(),
         second_text=examples[second[0]].to_numpy() if second else "",

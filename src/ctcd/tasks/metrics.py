@@ -1,15 +1,16 @@
-"""Metrics as GLUE defines them."""
+"""Metrics as GLUE defines them. A new one is one entry of `METRICS`.
 
-from collections.abc import Callable, Mapping
+Settings are checked against their names, so the libraries that compute them are imported when they are needed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-from ctcd.finetuning.finetune import Predictions
-from ctcd.tasks.suite import LABEL, TaskData
+from ctcd.tasks import resampled_metrics
+from ctcd.tasks.resampled_metrics import Numbers
 from ctcd.tasks.tasks import Task
 
 Values = NDArray[np.generic]
@@ -17,41 +18,73 @@ Values = NDArray[np.generic]
 
 def matthews(labels: Values, predictions: Values) -> float:
     """Matthews correlation; 0 if either side is constant."""
+    from sklearn.metrics import matthews_corrcoef
+
     return float(matthews_corrcoef(labels, predictions))
 
 
 def accuracy(labels: Values, predictions: Values) -> float:
     """Share of equal labels."""
-    return float(accuracy_score(labels, predictions))
+    return float(np.mean(labels == predictions))
 
 
 def f1(labels: Values, predictions: Values) -> float:
     """F1 of class 1; 0 if it is never predicted."""
+    from sklearn.metrics import f1_score
+
     return float(f1_score(labels, predictions, pos_label=1, average="binary", zero_division=0))
 
 
 def macro_f1(labels: Values, predictions: Values) -> float:
     """Mean of the F1 of every class that occurs among labels or predictions."""
+    from sklearn.metrics import f1_score
+
     return float(f1_score(labels, predictions, average="macro", zero_division=0))
 
 
 def pearson(labels: Values, predictions: Values) -> float:
     """Linear correlation; 0 if either side is constant."""
-    return 0.0 if _is_constant(labels, predictions) else float(stats.pearsonr(labels, predictions)[0])
+    from scipy.stats import pearsonr
+
+    return 0.0 if _is_constant(labels, predictions) else float(pearsonr(labels, predictions)[0])
 
 
 def spearman(labels: Values, predictions: Values) -> float:
     """Rank correlation; 0 if either side is constant."""
-    return 0.0 if _is_constant(labels, predictions) else float(stats.spearmanr(labels, predictions)[0])
+    from scipy.stats import spearmanr
+
+    return 0.0 if _is_constant(labels, predictions) else float(spearmanr(labels, predictions)[0])
 
 
-METRICS: Mapping[str, Callable[[Values, Values], float]] = {
-    "matthews": matthews,
-    "accuracy": accuracy,
-    "f1": f1,
-    "macro_f1": macro_f1,
-    "pearson": pearson,
-    "spearman": spearman,
+@dataclass(frozen=True)
+class Metric:
+    """How well predictions agree with labels.
+
+    Attributes:
+        value: of (examples,) labels and predictions.
+        resampled: the same for many resamples at once: (examples,) labels and predictions, (resamples, examples) counts
+            of how often each example was drawn, to (resamples,) values.
+        for_numbers: whether it is for regression; else it is for classes.
+        most_classes: that it is defined for; None for any number.
+    """
+
+    value: Callable[[Values, Values], float]
+    resampled: Callable[[Numbers, Numbers, Numbers], Numbers]
+    for_numbers: bool = False
+    most_classes: int | None = None
+
+    def __call__(self, labels: Values, predictions: Values) -> float:
+        """The value."""
+        return self.value(labels, predictions)
+
+
+METRICS: dict[str, Metric] = {
+    "matthews": Metric(matthews, resampled_metrics.matthews),
+    "accuracy": Metric(accuracy, resampled_metrics.accuracy),
+    "f1": Metric(f1, resampled_metrics.f1, most_classes=2),
+    "macro_f1": Metric(macro_f1, resampled_metrics.macro_f1),
+    "pearson": Metric(pearson, resampled_metrics.pearson, for_numbers=True),
+    "spearman": Metric(spearman, resampled_metrics.spearman, for_numbers=True),
 }
 
 
@@ -66,29 +99,19 @@ def score(task: Task, labels: Values, predictions: Values) -> dict[str, float]:
     return {name: METRICS[name](labels, predictions) for name in task.metrics}
 
 
-def majority_class(data: TaskData) -> dict[str, Predictions]:
-    """Predict all validation splits by the most frequent training class (regression: by the training mean)."""
-    train = data.frames["train"][LABEL].to_numpy()
-    if data.task.regression:
-        constant = np.mean(train)
-    else:
-        classes, counts = np.unique(train, return_counts=True)
-        constant = classes[counts.argmax()]
-    return {
-        split: Predictions(np.full(len(data.frames[split]), constant), None) for split in data.task.validation_splits
-    }
-
-
-def main_values(scores: pd.DataFrame) -> pd.DataFrame:
-    """One value a task and seed: the mean over the task's metrics and validation splits.
+def resampled(metric: str, labels: Numbers, predictions: Numbers, counts: Numbers) -> Numbers:
+    """Compute a metric for every resample.
 
     Args:
-        scores: long table with the columns task, split, seed, metric and value.
+        metric: its name.
+        labels: (examples,).
+        predictions: (examples,).
+        counts: (resamples, examples).
 
     Returns:
-        A table with the columns task, seed and value, tasks in their order of appearance.
+        (resamples,) values.
     """
-    return scores.groupby(["task", "seed"], sort=False)["value"].mean().reset_index()
+    return METRICS[metric].resampled(labels, predictions, counts)
 
 
 def _is_constant(*values: Values) -> bool:

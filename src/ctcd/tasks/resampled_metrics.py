@@ -1,32 +1,15 @@
 """The metrics of `ctcd.tasks.metrics` on many resamples of the same examples at once.
 
-A resample is a row of counts: how often each example was drawn.
+A resample is a row of counts: how often each example was drawn. Every function takes (examples,) labels and
+predictions and (resamples, examples) counts, and gives (resamples,) values.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
-
-
-def resampled(metric: str, labels: Numbers, predictions: Numbers, counts: Numbers) -> Numbers:
-    """Compute a metric for every resample.
-
-    Args:
-        metric: its name.
-        labels: (examples,).
-        predictions: (examples,).
-        counts: (resamples, examples).
-
-    Returns:
-        (resamples,) values.
-    """
-    if metric in NUMBER_METRICS:
-        return NUMBER_METRICS[metric](labels, predictions, counts)
-    return CLASS_METRICS[metric](_Cells.of(labels, predictions, counts))
 
 
 @dataclass(frozen=True)
@@ -69,30 +52,39 @@ def _sums(values: Numbers, classes: Numbers, counts: Numbers) -> Numbers:
     return counts @ (values[:, None] == classes).astype(np.float64)
 
 
-def _accuracy(cells: _Cells) -> Numbers:
+def accuracy(labels: Numbers, predictions: Numbers, counts: Numbers) -> Numbers:
+    """Share of equal labels."""
+    cells = _Cells.of(labels, predictions, counts)
     return cells.correct.sum(1) / cells.labelled.sum(1)
 
 
-def _f1(cells: _Cells) -> Numbers:
+def f1(labels: Numbers, predictions: Numbers, counts: Numbers) -> Numbers:
+    """F1 of the second class."""
+    cells = _Cells.of(labels, predictions, counts)
     return np.nan_to_num(cells.f1[:, cells.second_class])
 
 
-def _macro_f1(cells: _Cells) -> Numbers:
-    return np.nanmean(cells.f1, axis=1)
+def macro_f1(labels: Numbers, predictions: Numbers, counts: Numbers) -> Numbers:
+    """Mean of the F1 of every class that occurs among labels or predictions."""
+    return np.nanmean(_Cells.of(labels, predictions, counts).f1, axis=1)
 
 
-def _matthews(cells: _Cells) -> Numbers:
+def matthews(labels: Numbers, predictions: Numbers, counts: Numbers) -> Numbers:
+    """Matthews correlation; 0 if either side is constant."""
+    cells = _Cells.of(labels, predictions, counts)
     total = cells.labelled.sum(1)
     covariance = cells.correct.sum(1) * total - (cells.labelled * cells.predicted).sum(1)
     spread = (total**2 - (cells.labelled**2).sum(1)) * (total**2 - (cells.predicted**2).sum(1))
     return np.divide(covariance, np.sqrt(spread), out=np.zeros_like(covariance), where=spread > 0)
 
 
-def _pearson(labels: Numbers, predictions: Numbers, counts: Numbers) -> Numbers:
+def pearson(labels: Numbers, predictions: Numbers, counts: Numbers) -> Numbers:
+    """Linear correlation; 0 if either side is constant."""
     return _correlation(labels - labels.mean(), predictions - predictions.mean(), counts)
 
 
-def _spearman(labels: Numbers, predictions: Numbers, counts: Numbers) -> Numbers:
+def spearman(labels: Numbers, predictions: Numbers, counts: Numbers) -> Numbers:
+    """Rank correlation; 0 if either side is constant."""
     return _correlation(_ranks(labels, counts), _ranks(predictions, counts), counts)
 
 
@@ -114,15 +106,3 @@ def _ranks(values: Numbers, counts: Numbers) -> Numbers:
     ranks = np.empty_like(counts)
     ranks[:, order] = (np.cumsum(sizes, axis=1) - (sizes - 1) / 2)[:, group]
     return ranks
-
-
-CLASS_METRICS: Mapping[str, Callable[[_Cells], Numbers]] = {
-    "accuracy": _accuracy,
-    "f1": _f1,
-    "macro_f1": _macro_f1,
-    "matthews": _matthews,
-}
-NUMBER_METRICS: Mapping[str, Callable[[Numbers, Numbers, Numbers], Numbers]] = {
-    "pearson": _pearson,
-    "spearman": _spearman,
-}

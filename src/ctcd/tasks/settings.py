@@ -1,13 +1,10 @@
 """Settings of tasks that do not come with the project."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from ctcd.lineage.settings import Listed, Names, Settings
-
-ClassMetric = Literal["accuracy", "f1", "macro_f1", "matthews"]
-NumberMetric = Literal["pearson", "spearman"]
+from ctcd.lineage.settings import Names, Settings
 
 
 class ExtraTaskParameters(Settings):
@@ -17,15 +14,19 @@ class ExtraTaskParameters(Settings):
     """
 
     text_columns: Annotated[Names, Field(min_length=1, max_length=2)]
-    metrics: Annotated[list[ClassMetric | NumberMetric], Listed, Field(min_length=1)]
+    metrics: Annotated[Names, Field(min_length=1)]
     regression: bool = False
     validation_splits: Annotated[Names, Field(min_length=1)] = ["validation"]
 
     @model_validator(mode="after")
     def _metrics_fit_the_labels(self) -> "ExtraTaskParameters":
-        fitting = get_args(NumberMetric if self.regression else ClassMetric)
+        from ctcd.tasks.metrics import METRICS  # which imports NumPy
+
+        fitting = [name for name, metric in METRICS.items() if metric.for_numbers == self.regression]
         for metric in self.metrics:
+            problem = f"metric '{metric}' is not for {'numbers' if self.regression else 'classes'}"
+            if metric not in METRICS:
+                problem = f"there is no metric '{metric}'"
             if metric not in fitting:
-                kind = "numbers" if self.regression else "classes"
-                raise ValueError(f"metric '{metric}' is not for {kind}: choose from {', '.join(fitting)}")
+                raise ValueError(f"{problem}: choose from {', '.join(fitting)}")
         return self

@@ -1,11 +1,13 @@
 """Tasks as checked tables, wherever their files lie."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from ctcd.errors import InputError
 from ctcd.tasks.labels import (
@@ -18,6 +20,7 @@ from ctcd.tasks.labels import (
     number_labels,
     read_labels,
 )
+from ctcd.tasks.metrics import METRICS
 from ctcd.tasks.tasks import Task
 
 LABEL = "label"
@@ -33,12 +36,14 @@ class TaskData:
             labels are -1. Test splits are there only where their files are.
         classes: labels as they stand in the files; empty for regression.
         is_partial: whether some split is only a part of the published one.
+        origins: task and split of those splits that are another task's.
     """
 
     task: Task
     frames: Mapping[str, pd.DataFrame]
     classes: tuple[Label, ...]
     is_partial: bool = False
+    origins: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def outputs(self) -> int:
@@ -50,9 +55,21 @@ class TaskData:
         """Splits that are predicted and not scored."""
         return [split for split in self.frames if split not in self.task.splits]
 
-    def with_split(self, name: str, frame: pd.DataFrame) -> "TaskData":
-        """Add a split."""
-        return replace(self, frames={**self.frames, name: frame})
+    def as_in_files(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Turn positions in `classes` into the numbers that stand in the files; text keeps its position."""
+        if self.task.regression or isinstance(self.classes[0], str):
+            return values.astype(np.float64)
+        return np.asarray(self.classes, np.float64)[values.astype(np.int64)]
+
+    def with_split_of(self, other: "TaskData", split: str) -> "TaskData":
+        """Add a split of another task, which the models of this one are to predict."""
+        name = f"{other.task.name}/{split}"
+        origins = {**self.origins, name: (other.task.name, split)}
+        return replace(self, frames={**self.frames, name: other.frames[split]}, origins=origins)
+
+    def origin(self, split: str) -> tuple[str, str]:
+        """The task and the split that a split's examples are published as."""
+        return self.origins.get(split, (self.task.name, split))
 
 
 class Suite(ABC):
@@ -88,8 +105,10 @@ class Suite(ABC):
             texts[split], labels[split] = self._read_split(task, split)
         check_shown(task, labels)
         classes = () if task.regression else find_classes(task, labels)
-        if "f1" in task.metrics and len(classes) > 2:
-            raise InputError(f"Task '{task.name}' has {len(classes)} classes and f1 is for two: use macro_f1.")
+        for name in task.metrics:
+            most = METRICS[name].most_classes
+            if most is not None and len(classes) > most:
+                raise InputError(f"Task '{task.name}' has {len(classes)} classes, {name} is for {most}: use macro_f1.")
         frames = {
             split: frame.assign(**{LABEL: number_labels(task, labels[split], classes)})
             for split, frame in texts.items()
@@ -114,6 +133,12 @@ class Suite(ABC):
     @abstractmethod
     def tables_place(self, task: Task, split: str) -> str:
         """Say in words where a split lies."""
+
+
+def joined(tables: Iterable[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    """Put tables with some columns below each other; none give an empty one."""
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True)[list(columns)] if filled else pd.DataFrame(columns=list(columns))
 
 
 def _check_columns(table: pa.Table, task: Task, expected: list[str], place: str) -> None:

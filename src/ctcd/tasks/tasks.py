@@ -1,10 +1,10 @@
 """The tasks: what each one's files hold and how it is scored."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from ctcd.errors import InputError
-from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.tasks.settings import ExtraTaskParameters
 
 
@@ -83,14 +83,39 @@ PROBES = _table(
 MASKED_WORD = "[MASK]"
 
 
-def tasks_of_suite(settings: FinetuningParameters) -> Mapping[str, Task]:
-    """All tasks of the suite that is chosen, by name; those of the suite `extra` are what the settings say."""
-    if settings.suite == "extra":
+EXTRA = "extra"
+# Every suite by name; the settings say what is in the suite `extra`.
+SUITES: Mapping[str, Mapping[str, Task]] = {"probes": PROBES, "glue": GLUE, EXTRA: {}}
+
+
+class TaskChoice(Protocol):
+    """What the settings say of tasks: see `ctcd.finetuning.settings.FinetuningParameters`."""
+
+    @property
+    def suite(self) -> str:
+        """The suite that is chosen."""
+
+    @property
+    def tasks(self) -> Mapping[str, Collection[str]]:
+        """Names of the tasks that are chosen in each suite."""
+
+    @property
+    def extra_tasks(self) -> Mapping[str, ExtraTaskParameters]:
+        """Tasks of the suite `extra`."""
+
+    @property
+    def task_training(self) -> Mapping[str, object]:
+        """Settings by task."""
+
+
+def tasks_of_suite(settings: TaskChoice) -> Mapping[str, Task]:
+    """All tasks of the suite that is chosen, by name."""
+    if settings.suite == EXTRA:
         return {name: _configured(name, task) for name, task in settings.extra_tasks.items()}
-    return {"glue": GLUE, "probes": PROBES}[settings.suite]
+    return SUITES[settings.suite]
 
 
-def chosen_tasks(settings: FinetuningParameters) -> list[Task]:
+def chosen_tasks(settings: TaskChoice) -> list[Task]:
     """Find the tasks that `finetuning.suite` and `finetuning.tasks` name, each once.
 
     Raises:
@@ -111,7 +136,7 @@ def chosen_tasks(settings: FinetuningParameters) -> list[Task]:
             raise InputError(
                 f"Task '{name}' is predicted by the models of '{needed}': add it to finetuning.tasks.{settings.suite}."
             )
-    all_names = {*GLUE, *PROBES, *settings.extra_tasks}
+    all_names = {*settings.extra_tasks, *(name for suite in SUITES.values() for name in suite)}
     if unknown := [name for name in settings.task_training if name not in all_names]:
         raise InputError(
             f"finetuning.task_training has settings for '{unknown[0]}', which is no task: correct the name."
