@@ -8,7 +8,7 @@ import pytest
 
 from ctcd.errors import InputError
 from ctcd.finetuning import jobs
-from ctcd.finetuning.scoring import Stores, score_majority_class, score_model
+from ctcd.finetuning.scoring import Stores, score_majority_class, score_model, score_models
 from ctcd.finetuning.settings import TaskTraining
 from ctcd.lineage.array_store import ArrayStore
 from ctcd.tasks.files import FolderSuite
@@ -63,6 +63,37 @@ def test_a_finished_task_is_one_log_line(make_model, suite, pair_task, make_sett
     (line,) = [record.getMessage() for record in caplog.records if record.name == "ctcd.finetuning.scoring"]
     assert line.startswith("pairs: accuracy/f1 ")
     assert line.endswith("over 2 seeds")
+
+
+def test_models_that_are_scored_together_get_what_each_gets_alone(
+    make_model, suite, pair_task, make_settings, execution, stores, tmp_path
+):
+    models = [make_model("bert"), make_model("electra")]
+    together = score_models(models, suite, [pair_task], make_settings(), execution, stores)
+    assert len(list(stores.results.folder.iterdir())) == 2
+    for model, found in zip(models, together, strict=True):
+        apart = Stores(ArrayStore(tmp_path / model.folder.name / "a"), ArrayStore(tmp_path / model.folder.name / "b"))
+        alone = score_model(model, suite, [pair_task], make_settings(), execution, apart)
+        pd.testing.assert_frame_equal(found.scores, alone.scores)
+        pd.testing.assert_frame_equal(found.predictions, alone.predictions)
+    assert not together[0].predictions["confidence"].equals(together[1].predictions["confidence"])
+
+
+def test_what_the_others_have_learned_is_kept_where_nothing_of_a_model_can_be_scored(
+    make_model, suite, pair_task, make_settings, execution, stores, monkeypatch
+):
+    failing, other = make_model("electra"), make_model("bert")
+    finetune = jobs.finetune
+
+    def broken(model, *arguments):
+        if model == failing:
+            raise InputError("The electra diverged.")
+        return finetune(model, *arguments)
+
+    monkeypatch.setattr(jobs, "finetune", broken)
+    with pytest.raises(InputError, match="electra diverged"):
+        score_models([failing, other], suite, [pair_task], make_settings(), execution, stores)
+    assert len(list(stores.results.folder.iterdir())) == 1
 
 
 def test_majority_class_scores_have_the_same_columns(suite, word_task, pair_task):
