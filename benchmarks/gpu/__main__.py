@@ -5,6 +5,7 @@
     python benchmarks/gpu check        there: is the device right?
     python benchmarks/gpu throughput   there: how fast is it?
     python benchmarks/gpu run          there: the study, some minutes at a time
+    python benchmarks/gpu headline     there: the headline, library alone, in minutes
     python benchmarks/gpu collect      there: the results as pieces
     python benchmarks/gpu assemble     at home: the pieces as the results
 
@@ -13,6 +14,7 @@ again, and exits with 75 where it wants that.
 """
 
 import argparse
+import json
 import logging
 import sys
 from pathlib import Path
@@ -71,6 +73,19 @@ def _carry_out(arguments: argparse.Namespace) -> int:
             return run_pipeline(
                 arguments.pipeline, arguments.env, arguments.device, arguments.params, arguments.minutes
             )
+        case "headline":
+            from headline import VARIANTS, run_headline
+
+            return run_headline(
+                arguments.data,
+                arguments.work,
+                arguments.results,
+                arguments.device,
+                arguments.env,
+                arguments.minutes,
+                json.loads(arguments.variants or VARIANTS),
+                json.loads(arguments.settings),
+            )
         case "collect":
             from collect import collect
 
@@ -125,6 +140,15 @@ def _parse_arguments() -> argparse.Namespace:
     command = commands.add_parser("run", parents=[study, device], help="the study, some minutes at a time")
     command.add_argument("--params", default="", help="of `kedro run`, data_root among them")
     command.add_argument("--minutes", type=float, default=8.5, help="until it is asked to stop (default 8.5)")
+
+    command = commands.add_parser("headline", parents=[device], help="the headline, library alone, in minutes")
+    command.add_argument("--env", default="quarter", help="Kedro's environment (default quarter)")
+    command.add_argument("--data", type=Path, required=True, help="folder that holds shards/, tokenizer/ and glue/")
+    command.add_argument("--work", type=Path, required=True, help="folder of what is kept between two commands")
+    command.add_argument("--results", type=Path, required=True, help="folder of the tables")
+    command.add_argument("--minutes", type=float, default=9, help="start nothing that ends later (default 9)")
+    command.add_argument("--variants", help="as JSON, in place of standalone, one_way and ctcd")
+    command.add_argument("--settings", default="{}", help="changes of `pretraining` and `finetuning`, as JSON")
 
     command = commands.add_parser("collect", parents=[study], help="the results as pieces")
     command.add_argument("--model", default="ctcd.student", help="brought in half precision (default ctcd.student)")

@@ -18,6 +18,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 
 from ctcd.engine.progress import metrics_logger
+from ctcd.errors import first_line
 from ctcd.lineage.record import git_commit, without_secrets
 
 logger = logging.getLogger(__name__)
@@ -102,8 +103,7 @@ class TrackingHook:
             call()
         except Exception as error:
             self._failed = True
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            logger.warning("MLflow tracking failed and is off for the rest of this run: %s", reason)
+            logger.warning("MLflow tracking failed and is off for the rest of this run: %s", first_line(error))
 
 
 class _Run:

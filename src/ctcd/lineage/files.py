@@ -11,6 +11,7 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -87,8 +88,11 @@ def _partial(path: Path) -> Iterator[Path]:
         _writing.discard(number)
 
 
+@cache
 def _machine() -> str:
-    return digest(socket.gethostname())[:8]
+    """Where process ids mean the same: a machine, or a container on it."""
+    namespace = Path("/proc/self/ns/pid")
+    return digest(socket.gethostname(), os.readlink(namespace) if namespace.is_symlink() else "")[:8]
 
 
 def _is_leftover(name: str) -> bool:

@@ -122,9 +122,8 @@ def _train(training: Training, store: StateStore) -> None:
             if done == 1:
                 break
         _evaluate_at_the_end(training)
-        if training.step:
-            save_training(training, store)
         if stopping:
+            save_training(training, store)
             raise _stopped(training, stopping)
 
 
