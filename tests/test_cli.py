@@ -171,8 +171,9 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(make_text, "params:pretraining.steps", "text", name="make_text"),
-            Node(make_summary, "text", ["summary", "report"], name="make_summary"),
-        ]
+            Node(make_summary, "text", ["report.x.summary", "report.x.report"], name="make_summary"),
+        ],
+        tags="corpus",
     )
 """
 REGISTRY = """
@@ -196,8 +197,8 @@ kedro_init_version = "1.7.0"
 """
 CATALOG = """
 text: {type: text.TextDataset, filepath: data/text.txt, versioned: true}
-summary: {type: text.TextDataset, filepath: data/summary.txt, versioned: true}
-report: {type: text.TextDataset, filepath: data/report.html, versioned: true}
+report.x.summary: {type: text.TextDataset, filepath: data/summary.txt, versioned: true}
+report.x.report: {type: text.TextDataset, filepath: data/report.html, versioned: true}
 """
 
 
@@ -271,7 +272,6 @@ def test_a_bug_in_a_node_keeps_its_traceback_and_says_where_to_go_on(tiny):
     ("options", "sentence"),
     [
         (["--params=stepz=3"], "there is no parameter 'stepz'; did you mean 'pretraining.steps'?"),
-        (["--pipelines=reporting"], "'text' does not exist yet: run the pipeline 'corpus' first, which makes it"),
         (["--pipeline=reportin"], "there is no pipeline 'reportin'; did you mean 'reporting'?"),
         (["--env=bugdet"], "there is no environment 'bugdet' in '{conf}'; it has base, local"),
     ],

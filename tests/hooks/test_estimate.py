@@ -100,13 +100,13 @@ def test_a_long_run_gets_tokens_operations_time_and_memory(say: Say, caplog: pyt
     say(parameters_of("paper"))
     text = "\n".join(" ".join(message.split()) for message in caplog.messages)
     # 30 million x 21 x 0.995 / 126 sequences x 20 epochs x 128 tokens, 424 million operations each, at 4e12 a second,
-    # with three seeds; standalone is two trainings, which read them apart.
-    for name, billions in (("standalone", 76.4), ("ctcd", 38.2)):
-        assert f"{name} {billions} billion tokens 1.6e+19 operations 47 days" in text
+    # with one seed; standalone is two trainings, which read them apart.
+    for name, billions in (("standalone", 25.5), ("ctcd", 12.7)):
+        assert f"{name} {billions} billion tokens 5.4e+18 operations 16 days" in text
     assert "30,000,000 sentences of 21 word pieces (assumed) = 4,975,000 sequences of 128, 20 times" in text
     assert "vocabulary 30,522" in text
     assert (
-        "94 days on a processor: its bfloat16 matrix products reach 10 TFLOP/s (measured), a training 40% of that"
+        "31 days on a processor: its bfloat16 matrix products reach 10 TFLOP/s (measured), a training 40% of that"
         in text
     )
     assert "memory: about" in text
@@ -122,7 +122,7 @@ def test_what_the_machine_cannot_do_is_a_warning_each(
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 2
     assert "a small GPU has 2 GB: lower pretraining.batch_size." in warnings[0]
-    assert "Pre-training takes about 94 days on a small GPU: use a faster one" in warnings[1]
+    assert "Pre-training takes about 31 days on a small GPU: use a faster one" in warnings[1]
 
 
 def test_a_machine_without_a_gpu_is_told_so(
@@ -131,8 +131,8 @@ def test_a_machine_without_a_gpu_is_told_so(
     machine = Machine("this CPU (2 threads)", 64e9, 2.5e11, "bfloat16", "use a GPU", lacks_gpu=True)
     monkeypatch.setattr(estimate, "_machine", lambda hardware: machine)
     say(parameters_of("paper"))
-    assert any("no GPU found; 10 years on this CPU (2 threads)" in message for message in caplog.messages)
-    assert "10 years on this CPU (2 threads): use a GPU, or lower the budget" in caplog.messages[-1]
+    assert any("no GPU found; 3.4 years on this CPU (2 threads)" in message for message in caplog.messages)
+    assert "3.4 years on this CPU (2 threads): use a GPU, or lower the budget" in caplog.messages[-1]
 
 
 def test_a_run_that_trains_nothing_says_nothing(say: Say, caplog: pytest.LogCaptureFixture) -> None:
