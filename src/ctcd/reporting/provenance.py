@@ -10,8 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ctcd.engine.processor import usable_cores
-
 PACKAGES = [
     "ctcd",
     "kedro",
@@ -94,6 +92,8 @@ def _versions() -> dict[str, str]:
 
 
 def _machine() -> dict[str, Any]:
+    from ctcd.engine.hardware import usable_cores
+
     machine: dict[str, Any] = {"processor": _processor(), "cores": usable_cores()}
     if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
         machine["memory_bytes"] = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
