@@ -15,7 +15,6 @@ from workload import LAYERS, PREDICTED_SHARE, ROLES, SPECIAL_TOKENS, Shape, toke
 
 from ctcd.distillation.losses import distillation_losses
 from ctcd.distillation.methods import METHODS, Weights
-from ctcd.engine.cuda_graphs import Replayed
 from ctcd.engine.hardware import Hardware, choose_hardware
 from ctcd.engine.settings import OptimiserParameters
 from ctcd.engine.side_by_side import SideBySide
@@ -24,9 +23,9 @@ from ctcd.modeling.logits import PredictedLogits
 from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining.batches import to_device
 from ctcd.pretraining.masking import Masking, PredictionBatch, mask_tokens, masking_for
-from ctcd.pretraining.models import FrozenModel, NoModel, Trainee
+from ctcd.pretraining.models import FrozenModel, Model, NoModel, Trainee
 from ctcd.pretraining.setup import can_share_a_step
-from ctcd.pretraining.step import Model, train_step
+from ctcd.pretraining.step import Pair, build_learner
 
 LEARNING_RATE = 1e-4
 BETAS = (0.9, 0.98)  # the ones of ctcd.engine.optimiser
@@ -124,8 +123,9 @@ class EngineTraining:
         self._running = ExitStack()
         models = [each.model for each in self._models.values() if isinstance(each, Trainee)]
         in_threads = execution.side_by_side and can_share_a_step(self._hardware, models, shape.tokens_per_step)
-        self._side_by_side = self._running.enter_context(SideBySide(in_threads))
-        self._replayed = Replayed(self._joint_step) if execution.device == "cuda" else None
+        side_by_side = self._running.enter_context(SideBySide(in_threads))
+        pair = Pair(self._models["teacher"], self._models["student"], self._method.weights)
+        self._learner = build_learner([pair], 1.0, 0.0, self._hardware, side_by_side)
 
     def advance(self, steps: int) -> None:
         """Train for some steps."""
@@ -160,22 +160,7 @@ class EngineTraining:
 
     def step(self, batch: PredictionBatch) -> list[Tensor]:
         """Train on a batch; gives the losses of `Terms`, on the device."""
-        if self._replayed is None:
-            return self._joint_step(self._method.weights, 1.0, *batch)
-        return self._replayed(self._method.weights, torch.ones((), device=self._device), *batch)
-
-    def _joint_step(self, weights: Weights, rate_factor: Tensor | float, *batch: Tensor) -> list[Tensor]:
-        result = train_step(
-            self._models["teacher"],
-            self._models["student"],
-            PredictionBatch(*batch),
-            weights,
-            temperature=1.0,
-            label_smoothing=0.0,
-            rate_factor=rate_factor,
-            side_by_side=self._side_by_side,
-        )
-        return list(result.losses[1:])
+        return list(self._learner.learn(1.0, 1.0, *batch).figures.unbind())
 
     def _next_batch(self) -> PredictionBatch:
         self._step_number += 1

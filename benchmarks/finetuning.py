@@ -31,7 +31,7 @@ from finetuning_contenders import CONTENDERS, Scores
 from finetuning_jobs import Work, make_model, prepare, read_data
 from transformers import AutoTokenizer
 
-from ctcd.engine.processor import usable_cores
+from ctcd.engine.hardware import usable_cores
 from ctcd.errors import first_line
 from ctcd.modeling.model_folder import find_model
 

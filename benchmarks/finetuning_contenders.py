@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from ctcd.engine.processor import usable_cores
+from ctcd.engine.hardware import usable_cores
 from ctcd.finetuning.encoding import TokenizedSplit, TokenizedTask
 from ctcd.finetuning.finetune import TaskSettings
 from ctcd.finetuning.jobs import Failed, Job, run_jobs

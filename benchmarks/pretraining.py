@@ -38,7 +38,7 @@ from summary import as_dictionaries, cost_of_codistillation, speed_against_train
 from worker import Assignment, Worker
 from workload import SHAPES
 
-from ctcd.engine.processor import usable_cores
+from ctcd.engine.hardware import usable_cores
 
 LARGEST_SIDE = {"tiny": 256}  # of the square matrices that measure the peak
 

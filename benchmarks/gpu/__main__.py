@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))  # engine, machine, worker, workload
 
-from ctcd.engine.processor import usable_cores
+from ctcd.engine.hardware import usable_cores
 from ctcd.errors import InputError
 
 PIECES = Path("data/gpu/pieces")

@@ -11,6 +11,7 @@ from torch import Tensor
 from workload import SHAPES, Shape
 
 from ctcd.distillation.losses import distillation_losses
+from ctcd.engine.hardware import can_compile_for_gpu
 from ctcd.errors import InputError
 from engine import EngineTraining, Execution, joint_weights, masked_batch
 
@@ -100,7 +101,9 @@ def _compare_losses(device: str, shape: Shape) -> list[Comparison]:
 
     def losses_and_gradients(convert: Callable[[Tensor], Tensor]) -> tuple[Tensor, list[Tensor]]:
         inputs = [convert(each).requires_grad_() for each in logits]
-        found = distillation_losses(*inputs, labels.to(inputs[0].device), joint_weights(), TEMPERATURE, LABEL_SMOOTHING)
+        found = distillation_losses(
+            *inputs, labels.to(inputs[0].device), joint_weights(), TEMPERATURE, LABEL_SMOOTHING, can_compile_for_gpu()
+        )
         gradients = torch.autograd.grad(found.total, inputs)
         return torch.stack(found).detach().cpu().double(), [each.cpu().double() for each in gradients]
 

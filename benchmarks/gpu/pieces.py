@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from manifest import MANIFEST, Block, Manifest, PackedFile, Piece, digest_of
 
-from ctcd.engine.processor import usable_cores
+from ctcd.engine.hardware import usable_cores
 from ctcd.errors import InputError
 
 MIB = 1 << 20

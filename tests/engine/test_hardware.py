@@ -51,3 +51,22 @@ def test_a_gpus_code_is_compiled_where_it_can_be(execution, monkeypatch, wish, c
         execution.model_copy(update={"device": "auto", "precision": "auto", "compile": wish}), 64
     )
     assert (hardware.device.type, hardware.dtype, hardware.compiles) == ("cuda", torch.bfloat16, expected)
+
+
+@pytest.mark.parametrize(
+    ("has_triton", "compilers", "expected"),
+    [
+        (True, {"gcc"}, True),
+        (True, {"clang"}, True),
+        (True, {"my-compiler"}, True),
+        (True, set(), False),
+        (False, {"gcc"}, False),
+    ],
+)
+def test_a_gpus_code_is_compiled_where_triton_and_a_c_compiler_are(
+    monkeypatch: pytest.MonkeyPatch, has_triton: bool, compilers: set[str], expected: bool
+) -> None:
+    monkeypatch.setenv("CC", "my-compiler")
+    monkeypatch.setattr(module, "find_spec", lambda _: object() if has_triton else None)
+    monkeypatch.setattr(module.shutil, "which", lambda name: name if name in compilers else None)
+    assert module.can_compile_for_gpu.__wrapped__() == expected

@@ -89,6 +89,22 @@ def test_a_training_that_diverges_says_what_to_lower(finetune, make_settings, to
         finetune("bert", tokenize(word_task), make_settings(learning_rate=1e30))
 
 
+@pytest.mark.parametrize("bad", [float("inf"), float("nan")])
+def test_one_batch_that_is_not_finite_does_not_destroy_the_weights(
+    finetune, make_settings, tokenize, word_task, monkeypatch, bad
+):
+    calls, loss = [], module._loss
+
+    def sometimes_bad(*given):
+        calls.append(1)
+        return loss(*given) * (bad if len(calls) == 3 else 1.0)
+
+    monkeypatch.setattr(module, "_loss", sometimes_bad)
+    tokenized = tokenize(word_task)
+    predictions = finetune("bert", tokenized, make_settings(epochs=10, dropout=0.0))["validation"]
+    assert (predictions.values == tokenized.splits["validation"].labels).mean() > 0.8
+
+
 def test_a_task_may_have_settings_of_its_own(make_settings, word_task, pair_task):
     settings = make_settings(task_training={"contains_is": TaskTraining(epochs=7, learning_rate=1.0)})
     own, shared = TaskSettings.of(word_task, settings, 32, 100), TaskSettings.of(pair_task, settings, 32, 100)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ctcd.finetuning import finetune as module
+from ctcd.engine import learner
 from ctcd.finetuning.finetune import TaskSettings, finetune
 from ctcd.finetuning.jobs import run_jobs
 
@@ -27,7 +27,7 @@ def test_fine_tuning_with_graphs_gives_what_it_gives_without(
 
     with_graphs = confidences()
     assert "cannot be captured" not in caplog.text
-    monkeypatch.setattr(module, "Replayed", lambda step, **_: step)
+    monkeypatch.setattr(learner, "CapturedStep", lambda step, *_: step)
     np.testing.assert_allclose(with_graphs, confidences(), atol=1e-3)
 
 

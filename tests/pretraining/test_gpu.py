@@ -8,17 +8,17 @@ import torch
 
 from ctcd.distillation.losses import distillation_losses
 from ctcd.distillation.methods import METHODS
-from ctcd.engine.hardware import Hardware
+from ctcd.engine import learner
+from ctcd.engine.hardware import Hardware, can_compile_for_gpu
 from ctcd.engine.side_by_side import SideBySide
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.architecture import build_model
-from ctcd.pretraining import joint_step
 from ctcd.pretraining.batches import batch_of, to_device
 from ctcd.pretraining.loop import pretrain
 from ctcd.pretraining.masking import mask_tokens, masking_for
 from ctcd.pretraining.models import Trainee
 from ctcd.pretraining.settings import SoftWeightsParameters
-from ctcd.pretraining.step import train_step
+from ctcd.pretraining.step import Pair, build_learner
 
 pytestmark = pytest.mark.gpu
 CUDA = torch.device("cuda")
@@ -37,7 +37,7 @@ def test_losses_and_gradients_equal_the_cpus_in_float64() -> None:
     exact = [each.clone().requires_grad_() for each in logits]
     there = [each.float().to(CUDA).requires_grad_() for each in logits]
     expected = distillation_losses(*exact, labels, WEIGHTS, 2.0, 0.1)
-    actual = distillation_losses(*there, labels.to(CUDA), WEIGHTS, 2.0, 0.1)
+    actual = distillation_losses(*there, labels.to(CUDA), WEIGHTS, 2.0, 0.1, can_compile_for_gpu())
     torch.testing.assert_close(torch.stack(actual).cpu().double(), torch.stack(expected), rtol=1e-5, atol=1e-6)
     for one, other in zip(
         torch.autograd.grad(actual.total, there), torch.autograd.grad(expected.total, exact), strict=True
@@ -52,12 +52,13 @@ def test_a_step_does_not_wait_for_the_device(compiles: bool, pretraining, tokeni
         Trainee.start(model, pretraining.optimiser, hardware) for model in models_of(pretraining, tokenizer, shards)
     )
     masking = masking_for(tokenizer, 0.15, CUDA)
-    in_turn = SideBySide(in_threads=False)
+    pair = Pair(teacher, student, WEIGHTS)
+    learner_of_pair = build_learner([pair], 1.0, 0.0, hardware, SideBySide(in_threads=False))
 
     def step(number: int) -> None:
         tokens = to_device(batch_of(shards.sequences("train"), number, 4, seed=1), CUDA)
         batch = mask_tokens(tokens, masking, 1, number)
-        train_step(teacher, student, batch, WEIGHTS, 1.0, 0.0, 1.0, in_turn)
+        learner_of_pair.learn(1.0, 1.0, *batch)
 
     for number in range(3):
         step(number)
@@ -108,8 +109,8 @@ def test_captured_steps_train_as_launched_ones_do(
     )
     where = execution.model_copy(update={"device": "cuda", "compile": "never", "precision": "float32"})
     captures = []
-    capture = joint_step.Replayed._capture
-    monkeypatch.setattr(joint_step.Replayed, "_capture", lambda *given: captures.append(1) or capture(*given))
+    capture = learner.CapturedStep._capture
+    monkeypatch.setattr(learner.CapturedStep, "_capture", lambda *given: captures.append(1) or capture(*given))
 
     def heldout_losses(name: str):
         store = StateStore(tmp_path / name, name)
@@ -118,5 +119,5 @@ def test_captured_steps_train_as_launched_ones_do(
 
     captured = heldout_losses("captured")
     assert bool(captures) == is_captured
-    monkeypatch.setattr(joint_step, "Replayed", lambda function: function)
+    monkeypatch.setattr(learner, "CapturedStep", lambda function, *_: function)
     assert captured == pytest.approx(heldout_losses("launched"), rel=1e-3)

@@ -222,6 +222,22 @@ def test_a_loss_that_explodes_ends_in_a_sentence(shards, tokenizer, pretraining,
         pretrain(shards, tokenizer, CTCD, settings, execution, store)
 
 
+def test_on_a_cpu_a_step_looks_at_its_own_figures_alone(
+    shards, tokenizer, pretraining, execution, store, monkeypatch
+) -> None:
+    rows = []
+    original = torch.Tensor.isfinite
+
+    def counted(self):
+        rows.append(self.shape[0] if self.ndim == 2 else 1)
+        return original(self)
+
+    monkeypatch.setattr(loop, "HISTORY_ROWS", 1)
+    monkeypatch.setattr(torch.Tensor, "isfinite", counted)
+    pretrain(shards, tokenizer, CTCD, pretraining.model_copy(update={"steps": 8}), execution, store)
+    assert max(rows) == 1
+
+
 def test_no_gpu_is_said_so(shards, tokenizer, pretraining, execution, store) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")

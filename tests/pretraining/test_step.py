@@ -7,15 +7,18 @@ import torch
 from torch.nn import functional
 
 from ctcd.distillation.methods import METHODS, Weights
+from ctcd.engine.blocks import ParameterBlocks
 from ctcd.engine.hardware import Hardware
-from ctcd.engine.master_weights import MasterWeights
 from ctcd.engine.settings import OptimiserParameters
 from ctcd.engine.side_by_side import SideBySide
 from ctcd.modeling.architecture import build_model
+from ctcd.modeling.families import FAMILIES
+from ctcd.modeling.settings import ModelParameters
+from ctcd.pretraining import step as module
 from ctcd.pretraining.batches import batch_of
 from ctcd.pretraining.masking import mask_tokens, masking_for
 from ctcd.pretraining.models import FrozenModel, MovingAverage, Trainee
-from ctcd.pretraining.step import train_step
+from ctcd.pretraining.step import Pair, build_learner
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
 ADAMW = OptimiserParameters(name="adamw", learning_rate=1e-3, weight_decay=0.01, maximum_gradient_norm=1.0)
@@ -42,14 +45,15 @@ def step(models, batch, weights: Weights, optimiser: OptimiserParameters = ADAMW
 
 
 def joint_step(teacher, student, batch, weights: Weights):
-    return train_step(teacher, student, batch, weights, 1.0, 0.0, 1.0, SideBySide(in_threads=True))
+    with SideBySide(in_threads=True) as threads:
+        return build_learner([Pair(teacher, student, weights)], 1.0, 0.0, CPU, threads).learn(1.0, 1.0, *batch)
 
 
 @pytest.mark.parametrize("method", ["standalone", "ctcd", "one_way_online"])
 def test_one_step_equals_the_plain_way(method: str, models, batch) -> None:
     weights = METHODS[method].weights
     plain = copy.deepcopy(models)
-    losses, *norms, is_finite = step(models, batch, weights)
+    losses, norms, is_finite = step(models, batch, weights)
     assert is_finite
 
     logits = [model(input_ids=batch.input_ids).logits.flatten(0, 1)[batch.positions] for model in plain]
@@ -70,7 +74,8 @@ def test_one_step_equals_the_plain_way(method: str, models, batch) -> None:
         ).step()
         for (name, actual), expected in zip(models[number].named_parameters(), model.parameters(), strict=True):
             torch.testing.assert_close(actual, expected, msg=lambda text, name=name: f"{name}: {text}")
-    assert losses.total.requires_grad is False
+    assert losses.requires_grad is False
+    assert losses.shape == (4,)
 
 
 def test_co_training_without_distillation_is_training_alone(models, batch) -> None:
@@ -103,13 +108,13 @@ def test_a_frozen_teacher_is_learned_from_and_left_alone(models, batch) -> None:
     teacher, student = FrozenModel(models[0], CPU), Trainee.start(models[1], ADAMW, CPU)
     before = copy.deepcopy(models[0].state_dict())
     result = joint_step(teacher, student, batch, METHODS["one_way"].weights)
-    assert result.teacher_norm is None
+    (student_norm,) = result.norms
     assert all(torch.equal(value, before[name]) for name, value in models[0].state_dict().items())
 
     source, own = (m(input_ids=batch.input_ids).logits.flatten(0, 1)[batch.positions] for m in (models[0], plain))
     divergence = functional.kl_div(own.log_softmax(1), source.detach().softmax(1), reduction="batchmean")
     (functional.cross_entropy(own, batch.labels) + 4 * divergence).backward()
-    torch.testing.assert_close(result.student_norm, torch.nn.utils.get_total_norm([w.grad for w in plain.parameters()]))
+    torch.testing.assert_close(student_norm, torch.nn.utils.get_total_norm([w.grad for w in plain.parameters()]))
 
 
 def test_a_moving_average_follows_its_model(models) -> None:
@@ -118,14 +123,44 @@ def test_a_moving_average_follows_its_model(models) -> None:
     with torch.no_grad():
         for weight in models[0].parameters():
             weight.add_(1.0)
-    average.update(MasterWeights(models[0], torch.float32))
+    average.update(ParameterBlocks(models[0], torch.float32))
     for name, weight in average.model.named_parameters():
         torch.testing.assert_close(weight, start[name] + 0.1, rtol=1e-5, atol=1e-6)
 
 
 def test_every_weight_is_trained_by_exactly_one_optimiser(models, pretraining) -> None:
     trainee = Trainee.start(models[0], pretraining.optimiser, CPU)
-    trained = [id(w) for o in trainee.optimisers for group in o.param_groups for w in group["params"]]
-    assert sorted(trained) == sorted(id(weight) for weight in models[0].parameters())
-    muon = trainee.optimisers[1]
-    assert sum(len(group["params"]) for group in muon.param_groups) == 6 * pretraining.teacher.layers
+    adamw, muon = trainee.state()["optimisers"]
+    assert sorted([*adamw["first"], *muon["momentum"]]) == sorted(name for name, _ in models[0].named_parameters())
+    assert len(muon["momentum"]) == 6 * pretraining.teacher.layers
+
+
+@pytest.mark.parametrize("architecture", sorted(FAMILIES))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_finished_model_is_as_if_it_had_never_been_in_training(dtype, architecture: str, tokenizer) -> None:
+    shape = ModelParameters(architecture=architecture, layers=2, width=32, heads=2, feed_forward=64)
+    model = build_model(shape, tokenizer, 16, 1, "teacher")
+    plain = copy.deepcopy(model).eval()
+    finished = Trainee.start(model, ADAMW, Hardware(CPU.device, dtype)).finished_model()
+    assert finished is model
+    assert not finished.get_input_embeddings().sparse
+    assert finished.config._attn_implementation == plain.config._attn_implementation
+    for part, expected in zip(finished.modules(), plain.modules(), strict=True):
+        assert type(part) is type(expected)
+        assert len(part._forward_hooks) == len(expected._forward_hooks)
+        assert len(part._forward_pre_hooks) == len(expected._forward_pre_hooks)
+    for weight, expected in zip(finished.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(weight, expected)
+        assert weight.untyped_storage().nbytes() == weight.nbytes
+
+
+def test_the_losses_are_told_whether_the_hardware_compiles(models, batch, monkeypatch) -> None:
+    told = []
+    original = module.distillation_losses
+    monkeypatch.setattr(module, "distillation_losses", lambda *given: told.append(given[-1]) or original(*given))
+    trainees = [Trainee.start(model, ADAMW, CPU) for model in models]
+    pair = Pair(*trainees, METHODS["ctcd"].weights)
+    for compiles in (False, True):
+        hardware = Hardware(CPU.device, torch.float32, compiles)
+        build_learner([pair], 1.0, 0.0, hardware, SideBySide(in_threads=False)).learn(1.0, 1.0, *batch)
+    assert told == [False, True]

@@ -19,7 +19,6 @@ from pathlib import Path
 import ctcd
 from ctcd.corpus.documents import Document
 from ctcd.corpus.prose import RULES_VERSION, read_module, read_prose
-from ctcd.engine.processor import usable_cores
 from ctcd.lineage.digest import digest
 
 # Distributions that the project's requirements bring and that explain themselves at length; `distribution:package`
@@ -85,6 +84,8 @@ def harvest(packages: Sequence[Package], processes: int | None = None) -> list[D
     Returns:
         Documents in the order of packages and modules; `source` is the package's name.
     """
+    from ctcd.engine.hardware import usable_cores
+
     processes = processes or min(_MOST_PROCESSES, usable_cores())
     modules = [(package.name, path) for package in packages for path in _find_modules(package.folder)]
     logger.info("Harvesting the documentation of %d packages, %s modules", len(packages), f"{len(modules):,}")

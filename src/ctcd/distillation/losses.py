@@ -23,7 +23,6 @@ import torch
 from torch import Tensor
 
 from ctcd.distillation.methods import Weights
-from ctcd.engine.compilation import can_compile_for_gpu
 
 # Rows are handled in pieces of about this many logits: they stay in a core's cache, and the working memory is constant.
 LOGITS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 27}
@@ -46,6 +45,7 @@ def distillation_losses(
     weights: Weights,
     temperature: float = 1.0,
     label_smoothing: float = 0.0,
+    compiles: bool = False,
 ) -> Losses:
     """All four losses; the gradient of `total` reaches both logits.
 
@@ -56,8 +56,11 @@ def distillation_losses(
         weights: weights of the four terms; a term of weight 0 is not computed.
         temperature: tau; the soft losses are multiplied by tau^2 so that their gradients keep their scale.
         label_smoothing: epsilon of both hard losses.
+        compiles: whether what is computed on a GPU may be compiled.
     """
-    total, terms = _FourLosses.apply(teacher_logits, student_logits, labels, weights, temperature, label_smoothing)
+    total, terms = _FourLosses.apply(
+        teacher_logits, student_logits, labels, weights, temperature, label_smoothing, compiles
+    )
     return Losses(total, *terms.unbind())
 
 
@@ -73,6 +76,7 @@ class _FourLosses(torch.autograd.Function):
         weights: Weights,
         temperature: float,
         label_smoothing: float,
+        compiles: bool,
     ) -> tuple[Tensor, Tensor]:
         (positions, vocabulary), dtype = _shape_of(teacher, student)
         accumulate = torch.float64 if dtype == torch.float64 else torch.float32
@@ -83,7 +87,7 @@ class _FourLosses(torch.autograd.Function):
         terms = torch.zeros(4, dtype=accumulate, device=labels.device)
         factors = _on_device(weights, terms)
         has_soft = bool(weights.teacher_soft or weights.student_soft)
-        losses_of_rows = _compiled() if labels.is_cuda and can_compile_for_gpu() else _losses_of_rows
+        losses_of_rows = _compiled() if labels.is_cuda and compiles else _losses_of_rows
         rows_at_once = max(1, LOGITS_AT_ONCE.get(labels.device.type, 1 << 24) // vocabulary)
         for start in range(0, positions, rows_at_once):
             rows = slice(start, start + rows_at_once)
@@ -109,7 +113,7 @@ class _FourLosses(torch.autograd.Function):
         scale = total_gradient / ctx.positions
         # Out of place: a second backward through a retained graph must see the same gradients.
         gradients = (None if each is None else each * scale.to(each.dtype) for each in ctx.saved_tensors)
-        return *gradients, None, None, None, None
+        return *gradients, None, None, None, None, None
 
 
 def _shape_of(*logits: Tensor | None) -> tuple[torch.Size, torch.dtype]:

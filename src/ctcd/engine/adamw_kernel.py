@@ -17,6 +17,7 @@ def adamw_in_one_pass(
     rate: Tensor,
     step: Tensor,
     scale: Tensor,
+    found_inf: Tensor,
     betas: tuple[float, float],
     epsilon: float,
     weight_decay: float,
@@ -31,6 +32,7 @@ def adamw_in_one_pass(
         rate: learning rate, a scalar on the device.
         step: number of this update, from 1 on, a float64 scalar on the device.
         scale: what gradients are divided by, a scalar on the device.
+        found_inf: 1 where nothing may be changed and else 0, a scalar on the device.
         betas: decay of the two moments.
         epsilon: added to the root of the second moment.
         weight_decay: share of the weights that is taken off for a learning rate of 1.
@@ -43,6 +45,7 @@ def adamw_in_one_pass(
         rate,
         step,
         scale,
+        found_inf,
         weights.numel(),
         weight_decay,
         *betas,
@@ -62,6 +65,7 @@ def _adamw(  # type: ignore[no-untyped-def]
     rate,
     step,
     scale,
+    found_inf,
     elements,
     weight_decay,
     first_beta: tl.constexpr,
@@ -71,12 +75,12 @@ def _adamw(  # type: ignore[no-untyped-def]
     epsilon: tl.constexpr,
     block: tl.constexpr,
 ):
-    places = tl.program_id(0) * block + tl.arange(0, block)
-    inside = places < elements
-    gradient = tl.load(gradients + places, inside).to(tl.float32) / tl.load(scale)
-    first = tl.load(first_moments + places, inside)
-    second = tl.load(second_moments + places, inside)
-    weight = tl.load(weights + places, inside)
+    positions = tl.program_id(0) * block + tl.arange(0, block)
+    inside = positions < elements
+    gradient = tl.load(gradients + positions, inside).to(tl.float32) / tl.load(scale)
+    first = tl.load(first_moments + positions, inside)
+    second = tl.load(second_moments + positions, inside)
+    weight = tl.load(weights + positions, inside)
     first = first_beta * first + (1 - first_beta) * gradient
     second = second_beta * second + (1 - second_beta) * gradient * gradient
 
@@ -86,7 +90,8 @@ def _adamw(  # type: ignore[no-untyped-def]
     learning_rate = tl.load(rate)
     weight *= 1 - learning_rate * weight_decay
     weight -= learning_rate / first_correction * first / (tl.sqrt(second / second_correction) + epsilon)
-    tl.store(first_moments + places, first, inside)
-    tl.store(second_moments + places, second, inside)
-    tl.store(weights + places, weight, inside)
-    tl.store(rounded + places, weight.to(rounded.dtype.element_ty), inside)
+    changed = inside & (tl.load(found_inf) == 0)
+    tl.store(first_moments + positions, first, changed)
+    tl.store(second_moments + positions, second, changed)
+    tl.store(weights + positions, weight, changed)
+    tl.store(rounded + positions, weight.to(rounded.dtype.element_ty), changed)

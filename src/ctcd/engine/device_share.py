@@ -12,28 +12,28 @@ ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBack
 _ONE_AT_A_TIME = threading.Lock()
 
 
-class GpuShare:
-    """What one fine-tuning has of a GPU: random numbers of its own, and turns with what PyTorch has once a process.
+class DeviceShare:
+    """One job's share of a GPU: its own random state, and exclusive access to PyTorch's process-wide state.
 
-    Graphs that are replayed need no turn and overlap on the device.
+    Replayed graphs need no exclusive access and overlap on the device.
     """
 
     def __init__(self) -> None:
         """Take the current device."""
-        self._random_numbers = torch.Generator("cuda")
+        self._random_state = torch.Generator("cuda")
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Have PyTorch's random numbers and its choice of attention kernels to oneself.
+    def exclusive(self) -> Iterator[None]:
+        """Hold PyTorch's random generators and its choice of attention kernels.
 
-        What is drawn, and a seed that is set, are this share's alone; on the CPU they are forgotten afterwards.
+        Inside, drawing numbers and setting a seed affect this share only. The CPU generator is restored on exit.
         """
         default = torch.cuda.default_generators[torch.cuda.current_device()]
         with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[]), sdpa_kernel(ATTENTION):
-            of_others = default.graphsafe_get_state()
-            default.graphsafe_set_state(self._random_numbers)
+            previous_state = default.graphsafe_get_state()
+            default.graphsafe_set_state(self._random_state)
             try:
                 yield
             finally:
-                self._random_numbers = default.graphsafe_get_state()
-                default.graphsafe_set_state(of_others)
+                self._random_state = default.graphsafe_get_state()
+                default.graphsafe_set_state(previous_state)

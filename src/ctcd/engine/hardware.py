@@ -1,14 +1,17 @@
 """Device, number format and compilation, chosen for the machine unless the user chose."""
 
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
 from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ctcd.engine.compilation import can_compile_for_gpu
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
 from ctcd.modeling.attention import accelerate_attention
@@ -32,8 +35,13 @@ class Hardware:
         """The device in words: `cpu`, or what the GPU is called."""
         return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
 
-    def place(self, model: PreTrainedModel, is_padded: bool) -> None:
-        """Move a model to the device and give it the attention that is fastest there for what it is to read."""
+    @property
+    def compiles_for_gpu(self) -> bool:
+        """Whether kernels are compiled for a GPU: the losses and AdamW have one each."""
+        return self.compiles and self.device.type == "cuda"
+
+    def move(self, model: PreTrainedModel, is_padded: bool) -> None:
+        """Move a model to the device and give it the attention that is fastest there for what it reads."""
         model.to(self.device)
         if self.device.type == "cuda":
             accelerate_attention(model, is_padded)
@@ -65,3 +73,15 @@ def choose_hardware(execution: ExecutionParameters, width: int) -> Hardware:
         return Hardware(device, torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32, compiles)
     fast = width >= NARROWEST_FOR_BFLOAT16_ON_CPU and torch.cpu._is_avx512_bf16_supported()
     return Hardware(device, torch.bfloat16 if fast else torch.float32, compiles)
+
+
+@lru_cache(maxsize=1)
+def can_compile_for_gpu() -> bool:
+    """Whether Triton, through which PyTorch compiles for a GPU, is there with the C compiler that it needs."""
+    compilers = (os.environ.get("CC"), "gcc", "clang", "cc")
+    return find_spec("triton") is not None and any(shutil.which(name) for name in compilers if name)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,14 +1,16 @@
 """Muon: momentum whose matrices are made orthogonal before they are applied (Jordan 2024; Liu et al. 2025, 2502.16982).
 
-The same update as `torch.optim.Muon`, with all matrices of one shape orthogonalised in one batched product: six layers
-are one operation instead of six, which is what a GPU, and a small model on a CPU, spend the time on.
+The same update as `torch.optim.Muon`. All matrices of one shape lie in one block and are orthogonalised in one batched
+product: six layers are one operation instead of six.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn, optim
+from torch import Tensor
+
+from ctcd.engine.blocks import Block, fill, named
 
 MOMENTUM = 0.95
 # Quintic Newton-Schulz iteration: pushes all singular values towards 1 in few steps.
@@ -16,47 +18,43 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 _ITERATIONS = 5
 
 
-class Muon(optim.Optimizer):
-    """Optimiser of two-dimensional weights.
+class Muon:
+    """Optimiser of blocks of equal matrices."""
 
-    As in PyTorch's fused optimisers, `grad_scale` (gradients are divided by it) and `found_inf` (1 where nothing may be
-    changed) are scalar tensors that may be set before a step.
-    """
+    def __init__(
+        self, blocks: Sequence[Block], learning_rate: float, weight_decay: float, fan_ratios: Sequence[float]
+    ) -> None:
+        """Take blocks, each with matrices of one shape.
 
-    grad_scale: Tensor | None = None
-    found_inf: Tensor | None = None
+        Args:
+            blocks: of weights, with float32 gradients.
+            learning_rate: at the peak.
+            weight_decay: share of the weights that is taken off for a learning rate of 1.
+            fan_ratios: outputs by inputs of the matrices of each block, whichever way they are stored.
+        """
+        self._blocks, self._learning_rate, self._weight_decay = list(blocks), learning_rate, weight_decay
+        self._scales = [max(1.0, ratio) ** 0.5 for ratio in fan_ratios]
+        self._momenta = [torch.zeros_like(block.weights) for block in blocks]
 
-    def __init__(self, matrices: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
-        """Take the matrices; each shape is a group."""
-        shapes: dict[torch.Size, list[nn.Parameter]] = {}
-        for matrix in matrices:
-            shapes.setdefault(matrix.shape, []).append(matrix)
-        super().__init__([{"params": same} for same in shapes.values()], {"lr": lr, "weight_decay": weight_decay})
+    def step(self, rate_factor: Tensor | float, grad_scale: Tensor, found_inf: Tensor) -> None:
+        """Update all matrices, and round them; the arguments are those of `AdamW.step`."""
+        kept = 1 - found_inf
+        rate = kept * (self._learning_rate * rate_factor)
+        for block, scale, momentum in zip(self._blocks, self._scales, self._momenta, strict=True):
+            gradients = torch.where(kept.bool(), block.gradients.div_(grad_scale), momentum)
+            momentum.lerp_(gradients, 1 - MOMENTUM)
+            update = orthogonal(block.matrices(gradients.lerp_(momentum, MOMENTUM)))
+            block.weights.mul_(1 - rate * self._weight_decay)
+            block.matrices(block.weights).sub_(update * (rate * scale))
+            block.round()
 
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update all matrices."""
-        for group in self.param_groups:
-            self._update(group["params"], group["lr"], group["weight_decay"])
+    def state(self) -> dict[str, Any]:
+        """The momentum by the name of the parameter."""
+        return {"momentum": named(self._blocks, self._momenta)}
 
-    def _update(self, matrices: list[nn.Parameter], rate: Tensor | float, weight_decay: float) -> None:
-        gradients = torch.stack([matrix.grad for matrix in matrices])  # type: ignore[misc]
-        state: dict[str, Any] = self.state[matrices[0]]
-        if not state:
-            state["momentum"] = torch.zeros_like(gradients)
-        momentum = state["momentum"]
-        if self.grad_scale is not None:
-            gradients /= self.grad_scale
-        kept: Tensor | float = 1.0
-        if self.found_inf is not None:
-            kept = 1 - self.found_inf
-            gradients = torch.where(kept.bool(), gradients, momentum)
-        momentum.lerp_(gradients, 1 - MOMENTUM)
-        rows, columns = matrices[0].shape
-        updates = orthogonal(gradients.lerp(momentum, MOMENTUM)) * (kept * rate * max(1, rows / columns) ** 0.5)
-        weights: list[Tensor] = list(matrices)
-        torch._foreach_mul_(weights, 1 - kept * rate * weight_decay)
-        torch._foreach_sub_(weights, list(updates.to(weights[0].dtype).unbind()))
+    def restore(self, state: dict[str, Any]) -> None:
+        """Undo `state`."""
+        fill(self._blocks, self._momenta, state["momentum"])
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

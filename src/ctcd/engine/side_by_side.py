@@ -6,8 +6,6 @@ from typing import Self, TypeVar
 
 import torch
 
-from ctcd.pretraining.masking import PredictionBatch
-
 Result = TypeVar("Result")
 
 
@@ -21,13 +19,13 @@ class SideBySide:
 
     def __init__(self, in_threads: bool) -> None:
         """Take two threads, or none; they start with the `with` block."""
-        self._in_threads = in_threads
+        self.in_threads = in_threads
         self._threads: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
         """Start the threads, and leave this thread half of the cores too: it works while they wait."""
         self._cores = torch.get_num_threads()
-        if self._in_threads:
+        if self.in_threads:
             half = max(1, self._cores // 2)
             torch.set_num_threads(half)
             self._threads = ThreadPoolExecutor(2, "half", initializer=torch.set_num_threads, initargs=(half,))
@@ -40,13 +38,9 @@ class SideBySide:
             self._threads.shutdown()
             self._threads = None
 
-    def parts_of(self, batch: PredictionBatch) -> list[PredictionBatch]:
-        """What is computed at the same time: halves of the batch, or all of it."""
-        return batch.halves() if self._in_threads else [batch]
-
     def __call__(self, *functions: Callable[[], Result]) -> list[Result]:
         """Call all functions; an error in one of them is raised once all have ended."""
-        if self._threads is None:
+        if self._threads is None or len(functions) == 1:
             return [function() for function in functions]
         calls = [self._threads.submit(function) for function in functions]
         wait(calls)

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from ctcd.engine.cuda_graphs import Replayed, Turn
-from ctcd.engine.device_share import GpuShare
+from ctcd.engine.cuda_graphs import Exclusive
+from ctcd.engine.device_share import DeviceShare
 from ctcd.engine.hardware import Hardware, choose_hardware
+from ctcd.engine.learner import Learner
+from ctcd.engine.optimiser import Optimiser
 from ctcd.engine.schedule import learning_rate_factor
-from ctcd.engine.settings import ExecutionParameters
-from ctcd.engine.weight_update import WeightUpdate
+from ctcd.engine.settings import ExecutionParameters, OptimiserParameters
 from ctcd.errors import InputError
 from ctcd.finetuning.buckets import BatchShape, DeviceSplit, buckets_on, evaluation_batches, training_batches
 from ctcd.finetuning.encoding import TokenizedTask
@@ -28,6 +29,7 @@ from ctcd.tasks.tasks import Task
 # Batches of 128 instead of 32 from so many training examples on, which MNLI and QQP have: Lan et al. 2020
 # (ALBERT, table 14).
 LARGE_TASK = 300_000
+SECOND_BETA, MAXIMUM_GRADIENT_NORM = 0.999, 1.0  # of AdamW
 # Rows at once in evaluation: what stays in a core's cache, or what fills a GPU.
 EVALUATION_TOKENS = {"cpu": 2048, "cuda": 65536}
 
@@ -121,18 +123,18 @@ def finetune(
     hardware = choose_hardware(execution, configuration.hidden_size)
     predicted = tokenized.task.validation_splits if predicted is None else predicted
     on_gpu = hardware.device.type == "cuda"
-    turn = GpuShare().turn if on_gpu else nullcontext
+    exclusive = DeviceShare().exclusive if on_gpu else nullcontext
     with nullcontext() if on_gpu else _in_one_thread():
-        with turn():
+        with exclusive():
             torch.manual_seed(seed)
             network = _load(model, configuration)
-            hardware.place(network, is_padded=True)
+            hardware.move(network, is_padded=True)
             splits = {
                 name: DeviceSplit.of(tokenized.splits[name], tokenized.padding_id, hardware.device)
                 for name in ("train", *predicted)
             }
-        _train(network, tokenized, splits["train"], training, seed, hardware, turn, is_stopped)
-        with turn():
+        _train(network, tokenized, splits["train"], training, seed, hardware, exclusive, is_stopped)
+        with exclusive():
             return {name: _predict(network, tokenized, name, splits[name], hardware) for name in predicted}
 
 
@@ -180,38 +182,43 @@ def _train(
     training: TaskSettings,
     seed: int,
     hardware: Hardware,
-    turn: Turn,
+    exclusive: Exclusive,
     is_stopped: Callable[[], bool],
 ) -> None:
-    """All epochs. Losses stay on the device; they are looked at once an epoch."""
-    rate, total = torch.zeros(2, device=hardware.device).unbind()
-    update = WeightUpdate(network, rate, training.weight_decay, hardware.dtype)
+    """All epochs. What is not finite stays on the device; it is looked at once an epoch."""
+    settings = OptimiserParameters(
+        name="adamw",
+        learning_rate=training.learning_rate,
+        second_beta=SECOND_BETA,
+        weight_decay=training.weight_decay,
+        maximum_gradient_norm=MAXIMUM_GRADIENT_NORM,
+    )
+    optimiser = Optimiser(network, settings, hardware)
+    no_figures = torch.zeros(0, device=hardware.device)
 
-    def learn(shape: BatchShape, examples: Tensor) -> None:
+    def task_loss(shape: BatchShape, examples: Tensor) -> tuple[Tensor, Tensor]:
         inputs, labels = split.inputs(examples, shape)
-        network.zero_grad()  # a capture that failed half-way left some behind
-        loss = _loss(network(**inputs).logits.float(), labels, tokenized.task)
-        loss.backward()
-        update.step()
-        total.add_(loss.detach())
+        return _loss(network(**inputs).logits.float(), labels, tokenized.task), no_figures
 
-    learn_from = Replayed(learn, sets_up_once=True, turn=turn) if hardware.device.type == "cuda" else learn
+    learner = Learner(task_loss, [optimiser], hardware.device, warm_up_once=True, exclusive=exclusive)
     lengths = tokenized.splits["train"].lengths
     steps = training.epochs * math.ceil(len(lengths) / training.batch_size)
     buckets = buckets_on(hardware.device, len(lengths))
+    finite = torch.zeros((), device=hardware.device)
     step = 0
     network.train()
     for epoch in range(training.epochs):
-        total.zero_()
+        finite.zero_()
         batches = training_batches(lengths, tokenized.maximum_length, training.batch_size, seed, epoch, buckets)
         for batch, examples in zip(batches, split.examples(batches), strict=True):
             if is_stopped():
                 raise StoppedError
             done = (step + 0.5) / steps  # the middle of the step stands for all of it
-            rate.fill_(training.learning_rate * learning_rate_factor(done, training.warmup_share))
-            learn_from(batch.shape, examples)
+            rate_factor = learning_rate_factor(done, training.warmup_share)
+            finite += learner.learn(batch.shape, rate_factor, examples).is_finite
             step += 1
-        if not torch.isfinite(total):
+        # A single batch that overflows has changed nothing; where most do, the weights themselves are too large.
+        if finite < len(batches) / 2:
             raise _diverged(tokenized.task, f"epoch {epoch + 1}")
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ctcd.engine.processor import usable_cores
+from ctcd.engine.hardware import usable_cores
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
 from ctcd.finetuning.encoding import TokenizedTask

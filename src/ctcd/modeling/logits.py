@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
 from ctcd.modeling.families import FAMILIES, PositionWise
@@ -25,8 +26,9 @@ class PredictedLogits:
         self._family = FAMILIES[model.config.model_type]
         self._narrowing = _Narrowing()
         part = self._family.position_wise
+        self._hooks: list[RemovableHandle] = []
         if part is not None:
-            self._narrowing.attach(part, model)
+            self._hooks = self._narrowing.attach(part, model)
         self._selects = part is not None and part.last is None
 
     def __call__(self, input_ids: Tensor, positions: Tensor) -> Tensor:
@@ -51,19 +53,25 @@ class PredictedLogits:
             self._family.transform(self._model, hidden), output_layer, VOCABULARY_MULTIPLE.get(hidden.device.type, 1)
         )
 
+    def detach(self) -> None:
+        """Leave the model without hooks."""
+        for hook in self._hooks:
+            hook.remove()
+
 
 class _Narrowing(threading.local):
     """Has a model's last layer select positions on the way; each thread that calls the model has positions of its own.
 
-    The model's hooks hold it, so it does not hold the model: a circle would keep the weights in memory.
+    Held by the model's hooks; it must not reference the model, or the cycle would keep the weights alive.
     """
 
     positions: Tensor | None = None
 
-    def attach(self, part: PositionWise, model: PreTrainedModel) -> None:
-        part.first(model).register_forward_pre_hook(self._select)
+    def attach(self, part: PositionWise, model: PreTrainedModel) -> list[RemovableHandle]:
+        hooks = [part.first(model).register_forward_pre_hook(self._select)]
         if part.last is not None:
-            part.last(model).register_forward_hook(self._put_back)
+            hooks.append(part.last(model).register_forward_hook(self._put_back))
+        return hooks
 
     def _select(self, _: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         if self.positions is None:

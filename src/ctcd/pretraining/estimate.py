@@ -156,6 +156,6 @@ def _activations(shape: ModelParameters, sequence_length: int, hardware: Hardwar
     """Bytes per token that the backward pass needs of all layers."""
     element, dropout = hardware.dtype.itemsize, 1 if shape.dropout else 0
     per_layer = element * (8 * shape.width + 2 * shape.feed_forward) + dropout * 2 * shape.width
-    if hardware.device.type == "cpu" and element < FLOAT32:  # see Hardware.place
+    if hardware.device.type == "cpu" and element < FLOAT32:  # see Hardware.move
         per_layer += shape.heads * sequence_length * (2 * element + dropout)
     return shape.layers * per_layer

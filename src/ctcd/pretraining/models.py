@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from ctcd.engine.blocks import ParameterBlocks
 from ctcd.engine.hardware import Hardware
-from ctcd.engine.master_weights import MasterWeights
-from ctcd.engine.optimiser import build_optimisers, set_learning_rate
+from ctcd.engine.optimiser import Optimiser
 from ctcd.engine.settings import OptimiserParameters
 from ctcd.modeling.attention import restore_attention
 from ctcd.modeling.logits import PredictedLogits
@@ -20,17 +20,16 @@ from ctcd.pretraining.masking import PredictionBatch
 
 @dataclass
 class Trainee:
-    """A model in training with its own optimisers."""
+    """A model in training with its own optimiser."""
 
     model: PreTrainedModel
     hardware: Hardware
-    weights: MasterWeights
-    optimisers: list[optim.Optimizer]
-    maximum_norm: float
+    optimiser: Optimiser
 
     def __post_init__(self) -> None:
         """Put the model where it is trained."""
-        self.hardware.place(self.model.train(), is_padded=False)
+        self._attention = self.model.config._attn_implementation
+        self.hardware.move(self.model.train(), is_padded=False)
         if self.hardware.device.type == "cpu" and not self.hardware.compiles:
             _look_up_sparsely(self.model)
         self.logits = PredictedLogits(self.model)
@@ -38,64 +37,48 @@ class Trainee:
 
     @classmethod
     def start(cls, model: PreTrainedModel, settings: OptimiserParameters, hardware: Hardware) -> "Trainee":
-        """Begin to train a model."""
-        weights = MasterWeights(model.to(hardware.device), hardware.dtype)
-        optimisers = build_optimisers(model, weights.of, settings)
-        return cls(model, hardware, weights, optimisers, settings.maximum_gradient_norm)
+        """Begin to train a model; its embeddings stay in float32."""
+        return cls(model, hardware, Optimiser(model.to(hardware.device), settings, hardware, keep=nn.Embedding))
+
+    @property
+    def weights(self) -> ParameterBlocks:
+        """The model's weights."""
+        return self.optimiser.weights
 
     def predict(self, batch: PredictionBatch) -> Tensor:
         """Logits at the predicted positions: (positions, vocabulary)."""
         return self._fast_logits(batch.input_ids, batch.positions)
 
-    def learn(self, is_finite: Tensor, rate_factor: Tensor | float) -> Tensor:
-        """Clip the gradient that has gathered, and make a step against it.
-
-        Args:
-            is_finite: scalar; where it is not true nothing is updated. No one waits for it.
-            rate_factor: share of the peak learning rate; a scalar on the device where the step is to be captured.
-
-        Returns:
-            The gradient's norm before clipping.
-        """
-        norm = nn.utils.get_total_norm(self.weights.gather_gradients())
-        set_learning_rate(self.optimisers, rate_factor)
-        for optimiser in self.optimisers:
-            # The update divides by the scale on the way: clipping costs no pass over the gradients of its own.
-            optimiser.grad_scale = (norm / self.maximum_norm).clamp(min=1.0)  # type: ignore[attr-defined]
-            optimiser.found_inf = (~(is_finite & norm.isfinite())).to(norm.dtype)  # type: ignore[attr-defined]
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-        self.weights.round()
-        return norm
-
     def state(self) -> dict[str, Any]:
         """Everything that training changes."""
-        return {"model": self.weights.state(), "optimisers": [each.state_dict() for each in self.optimisers]}
-
-    def finished_model(self) -> PreTrainedModel:
-        """The model as others use it: in float32, on the CPU, with the attention that heeds masks."""
-        self.weights.give_back()
-        restore_attention(self.model)
-        return self.model.cpu().eval()
+        return self.optimiser.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Undo `state`."""
-        self.weights.restore(state["model"])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-            for group in optimiser.param_groups:
-                if "capturable" in group:  # the state may have been saved on another device
-                    group["capturable"] = self.hardware.device.type == "cuda"
+        self.optimiser.restore(state)
+
+    def finished_model(self) -> PreTrainedModel:
+        """The model as others use it: in float32, on the CPU, as if it had never been in training."""
+        self.model.get_input_embeddings().sparse = False
+        self.logits.detach()
+        _give_back(self.model, self.weights, self._attention)
+        return self.model.cpu().eval()
 
 
 def _look_up_sparsely(model: PreTrainedModel) -> None:
-    """Have the input embedding give the gradient of the rows that it looked up, not one of all of its rows.
+    """Use a sparse gradient for the input embedding: that of the rows that were looked up.
 
-    It is added to the output layer's, which shares the weights and needs all rows; without such a layer the optimisers
-    would be handed a sparse gradient, which they do not take.
+    Only where the embedding is tied to the output layer: the sum of both gradients is dense, which is cheap to gather.
     """
     embedding, output_layer = model.get_input_embeddings(), model.get_output_embeddings()
     embedding.sparse = output_layer is not None and output_layer.weight is embedding.weight
+
+
+def _give_back(model: PreTrainedModel, weights: ParameterBlocks, attention: str) -> None:
+    """Leave a model with float32 weights of its own and the attention that it had."""
+    weights.give_back()
+    restore_attention(model)
+    model.set_attn_implementation(attention)
 
 
 @dataclass
@@ -107,22 +90,21 @@ class FrozenModel:
 
     def __post_init__(self) -> None:
         """Put the model where it is used."""
-        self.hardware.place(self.model.eval().requires_grad_(False), is_padded=False)
-        self.weights = MasterWeights(self.model, self.hardware.dtype)
-        self._logits = self.hardware.compiled(PredictedLogits(self.model).__call__)
+        self._attention = self.model.config._attn_implementation
+        self.hardware.move(self.model.eval().requires_grad_(False), is_padded=False)
+        self.weights = ParameterBlocks(self.model, self.hardware.dtype, keep=nn.Embedding)
+        self._narrowed = PredictedLogits(self.model)
+        self._logits = self.hardware.compiled(self._narrowed.__call__)
 
     def give_back(self) -> None:
         """Leave the model as it was found."""
-        self.weights.give_back()
-        restore_attention(self.model)
+        self._narrowed.detach()
+        _give_back(self.model, self.weights, self._attention)
 
     @torch.no_grad()
     def predict(self, batch: PredictionBatch) -> Tensor:
         """Logits at the predicted positions: (positions, vocabulary), without gradient."""
         return self._logits(batch.input_ids, batch.positions)
-
-    def learn(self, is_finite: Tensor, rate_factor: Tensor | float) -> None:
-        """Learn nothing."""
 
 
 class NoModel:
@@ -130,9 +112,6 @@ class NoModel:
 
     def predict(self, batch: PredictionBatch) -> None:
         """Predict nothing."""
-
-    def learn(self, is_finite: Tensor, rate_factor: Tensor | float) -> None:
-        """Learn nothing."""
 
 
 class MovingAverage(FrozenModel):
@@ -144,7 +123,11 @@ class MovingAverage(FrozenModel):
         self._decay = decay
 
     @torch.no_grad()
-    def update(self, followed: MasterWeights) -> None:
+    def update(self, followed: ParameterBlocks) -> None:
         """Go a step towards the weights of the followed model."""
-        torch._foreach_lerp_(self.weights.weights, followed.weights, 1 - self._decay)
+        own, wanted = self.weights.weights, followed.weights
+        torch._foreach_lerp_(list(own.values()), [wanted[name] for name in own], 1 - self._decay)
         self.weights.round()
+
+
+Model = Trainee | FrozenModel | NoModel

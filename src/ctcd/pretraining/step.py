@@ -1,4 +1,4 @@
-"""One joint step of teacher and student: the paper, from top to bottom.
+"""What teacher and student learn from a batch: the paper, from top to bottom.
 
     loss_teacher = w.teacher_hard * CE(T, y) + w.teacher_soft * tau^2 * KL(softmax(S/tau) || softmax(T/tau))
     loss_student = w.student_hard * CE(S, y) + w.student_soft * tau^2 * KL(softmax(T/tau) || softmax(S/tau))
@@ -6,70 +6,74 @@
 (Lee et al. 2023; the source of each KL is a constant for the model that learns from it.)
 """
 
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ctcd.distillation.losses import Losses, distillation_losses
-from ctcd.distillation.methods import Weights
+from ctcd.distillation.losses import distillation_losses
+from ctcd.distillation.methods import ROLES, Weights
+from ctcd.engine.hardware import Hardware
+from ctcd.engine.learner import Learner, Tensors
 from ctcd.engine.side_by_side import SideBySide
 from ctcd.pretraining.masking import PredictionBatch
-from ctcd.pretraining.models import FrozenModel, NoModel, Trainee
-
-Model = Trainee | FrozenModel | NoModel
+from ctcd.pretraining.models import Model, Trainee
 
 
-class StepResult(NamedTuple):
-    """What a step gives, on its device.
+@dataclass(frozen=True)
+class Pair:
+    """Two models that see the same batch, and the weights of their four losses."""
 
-    Where the loss is not finite nothing was updated, and no model whose own gradient is not; `is_finite` is about all.
-    """
+    teacher: Model
+    student: Model
+    weights: Weights
 
-    losses: Losses
-    teacher_norm: Tensor | None  # of the gradient, before clipping; None for a model that is not trained
-    student_norm: Tensor | None
-    is_finite: Tensor
+    @property
+    def trainees(self) -> dict[str, Trainee]:
+        """Those that are trained, by role."""
+        models = zip(ROLES, (self.teacher, self.student), strict=True)
+        return {role: model for role, model in models if isinstance(model, Trainee)}
 
 
-def train_step(
-    teacher: Model,
-    student: Model,
-    batch: PredictionBatch,
-    weights: Weights,
-    temperature: float,
-    label_smoothing: float,
-    rate_factor: Tensor | float,
-    side_by_side: SideBySide,
-) -> StepResult:
-    """Forward both, four losses, backward of the sum, update both.
+def build_learner(
+    pairs: Sequence[Pair], temperature: float, label_smoothing: float, hardware: Hardware, side_by_side: SideBySide
+) -> Learner:
+    """Forward all models, four losses a pair, backward of the sum, update all that are trained.
+
+    The learner's key is the factor of the soft weights, its tensors are those of a `PredictionBatch`. Its figures are
+    the four unweighted losses of each pair, one pair after the other. Its norms follow the trained models.
 
     Args:
-        teacher: the larger model.
-        student: the smaller model.
-        batch: input, predicted positions and their labels, on the models' device.
-        weights: of the four losses.
+        pairs: who learns beside whom.
         temperature: tau.
         label_smoothing: of the hard losses.
-        rate_factor: share of the peak learning rate at this step.
-        side_by_side: what of it is computed at the same time.
+        hardware: of all models.
+        side_by_side: halves of a batch are computed at the same time if it has threads.
     """
 
-    def forward_and_backward(part: PredictionBatch) -> Tensor:
-        share = len(part.labels) / len(batch.labels)  # losses are means over predicted positions
-        teacher_logits, student_logits = teacher.predict(part), student.predict(part)
-        losses = distillation_losses(teacher_logits, student_logits, part.labels, weights, temperature, label_smoothing)
-        (losses.total * share).backward()
-        return torch.stack(losses).detach() * share
+    def joint_loss(soft_factor: float, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        batch = PredictionBatch(*tensors)
+        losses = [
+            distillation_losses(
+                pair.teacher.predict(batch),
+                pair.student.predict(batch),
+                batch.labels,
+                pair.weights.with_soft(soft_factor),
+                temperature,
+                label_smoothing,
+                hardware.compiles,
+            )
+            for pair in pairs
+        ]
+        total = torch.stack([each.total for each in losses]).sum()
+        return total, torch.stack([term for each in losses for term in each[1:]])
 
-    parts = side_by_side.parts_of(batch)
-    losses_of_parts = side_by_side(*(partial(forward_and_backward, part) for part in parts))
-    losses = Losses(*torch.stack(losses_of_parts).sum(0).unbind())
-    is_finite = losses.total.isfinite()
-    teacher_norm, student_norm = side_by_side(
-        lambda: teacher.learn(is_finite, rate_factor), lambda: student.learn(is_finite, rate_factor)
-    )
-    for norm in (teacher_norm, student_norm):
-        is_finite = is_finite if norm is None else is_finite & norm.isfinite()
-    return StepResult(losses, teacher_norm, student_norm, is_finite)
+    def halves(tensors: Tensors) -> list[tuple[float, Tensors]]:
+        batch = PredictionBatch(*tensors)
+        parts = batch.halves() if side_by_side.in_threads else [batch]
+        # Losses are means over predicted positions.
+        return [(len(part.labels) / len(batch.labels), part) for part in parts]
+
+    optimisers = [trainee.optimiser for pair in pairs for trainee in pair.trainees.values()]
+    return Learner(joint_loss, optimisers, hardware.device, side_by_side, halves)

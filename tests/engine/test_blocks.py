@@ -1,4 +1,4 @@
-"""Float32 weights behind a model in bfloat16."""
+"""Weights in blocks: float32 behind a model that computes in bfloat16."""
 
 import copy
 
@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from ctcd.distillation.methods import METHODS
+from ctcd.engine.blocks import ParameterBlocks
 from ctcd.engine.hardware import Hardware
-from ctcd.engine.master_weights import MasterWeights
+from ctcd.engine.optimiser import Optimiser
 from ctcd.engine.settings import OptimiserParameters
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.architecture import build_model
@@ -35,10 +36,45 @@ def batch_for(shards, tokenizer):
     return mask_tokens(tokens, masking_for(tokenizer, 0.15, CPU), 1, 0)
 
 
-def test_in_float32_the_weights_are_the_models_own(tokenizer) -> None:
+@pytest.mark.parametrize("architecture", sorted(FAMILIES))
+def test_moving_weights_into_blocks_changes_no_weight_and_no_tie(architecture: str, tokenizer) -> None:
+    model = model_of(architecture, tokenizer)
+    before, parameters = copy.deepcopy(model.state_dict()), list(model.parameters())
+    blocks = ParameterBlocks(model, torch.float32, gradient_dtype=torch.float32)
+    assert [id(weight) for weight in model.parameters()] == [id(weight) for weight in parameters]
+    assert before.keys() == model.state_dict().keys() == blocks.state().keys()
+    for name, value in blocks.state().items():
+        assert torch.equal(value, before[name])
+    (block,) = blocks.blocks
+    storage = block.weights.untyped_storage().data_ptr()
+    assert {weight.untyped_storage().data_ptr() for weight in model.parameters()} == {storage}
+
+
+def test_gradients_lie_where_their_weights_do(tokenizer) -> None:
     model = model_of("bert", tokenizer)
-    weights = MasterWeights(model, torch.float32)
-    assert [id(weight) for weight in weights.weights] == [id(weight) for weight in model.parameters()]
+    blocks = ParameterBlocks(model, torch.float32, gradient_dtype=torch.float32)
+    (block,) = blocks.blocks
+    expected = {name: torch.randn_like(weight) for name, weight in model.named_parameters()}
+    for unused in (None, "bert.embeddings.LayerNorm.weight"):
+        for name, weight in model.named_parameters():
+            weight.grad = None if name == unused else expected[name].clone()
+        blocks.gather_gradients()
+        for name, gradient in block.views(block.gradients).items():
+            assert torch.equal(gradient, torch.zeros_like(gradient) if name == unused else expected[name])
+        assert all(weight.grad is None for weight in model.parameters())
+    used = torch.cat([value.flatten() for name, value in expected.items() if name != unused])
+    torch.testing.assert_close(block.gradients.norm(), used.norm())
+
+
+def test_a_state_is_restored_by_a_model_whose_blocks_are_others(tokenizer, pretraining) -> None:
+    muon = Optimiser(model_of("bert", tokenizer), pretraining.optimiser, HALF, keep=nn.Embedding)
+    one, other = (Optimiser(model_of("bert", tokenizer), ADAMW, HALF) for _ in range(2))
+    for optimiser in (muon, one):
+        for block in optimiser.weights.blocks:
+            block.weights.normal_()
+    other.restore(copy.deepcopy(one.state()) | {"model": copy.deepcopy(muon.state()["model"])})
+    for name, value in other.state()["model"].items():
+        assert torch.equal(value, muon.state()["model"][name])
 
 
 @pytest.mark.parametrize("architecture", sorted(FAMILIES))
@@ -56,8 +92,8 @@ def test_every_family_computes_in_bfloat16_but_for_its_embeddings(architecture: 
     exact = Trainee.start(model, ADAMW, Hardware(CPU, torch.float32)).logits(tokens, positions)
     torch.testing.assert_close(logits.float(), exact, rtol=0.1, atol=0.03)
     logits.float().square().sum().backward()
-    gradients = trainee.weights.gather_gradients()
-    assert all(gradient.dtype == torch.float32 for gradient in gradients)
+    trainee.weights.gather_gradients()
+    assert all(block.gradients.dtype == torch.float32 for block in trainee.weights.blocks)
 
 
 def test_small_updates_are_not_lost(tokenizer) -> None:
@@ -68,7 +104,7 @@ def test_small_updates_are_not_lost(tokenizer) -> None:
     for _ in range(200):
         for each in model.parameters():
             each.grad = torch.ones_like(each)
-        trainee.learn(torch.tensor(True), 1.0)
+        trainee.optimiser.step(torch.tensor(True), 1.0)
     torch.testing.assert_close(trainee.state()["model"][name], before - 200 * 1e-5, rtol=0.01, atol=1e-5)
     torch.testing.assert_close(weight.float(), before - 200 * 1e-5, rtol=0.01, atol=1e-4)
 
@@ -79,7 +115,7 @@ def test_a_state_is_float32_and_restores_both(tokenizer) -> None:
     assert all(value.dtype == torch.float32 for value in state.values() if value.is_floating_point())
     rounded = copy.deepcopy(trainee.model.state_dict())
     with torch.no_grad():
-        for weight in trainee.weights.weights:
+        for weight in trainee.weights.weights.values():
             weight.add_(1.0)
     trainee.weights.round()
     trainee.weights.restore(state)
@@ -93,7 +129,7 @@ def test_what_is_given_back_is_the_model_in_float32(tokenizer) -> None:
     model = model_of("bert", tokenizer)
     before, tokens = copy.deepcopy(model), torch.randint(5, len(tokenizer), (3, 16))
     frozen = FrozenModel(model, HALF)
-    frozen.weights.give_back()
+    frozen.give_back()
     torch.testing.assert_close(model.eval()(input_ids=tokens).logits, before.eval()(input_ids=tokens).logits)
     for weight, expected in zip(model.parameters(), before.parameters(), strict=True):
         assert torch.equal(weight, expected)
@@ -103,9 +139,9 @@ def test_a_moving_average_follows_weights_that_are_too_close_for_bfloat16(tokeni
     model = model_of("bert", tokenizer)
     start = copy.deepcopy(model.state_dict())
     average = MovingAverage(model, HALF, decay=0.5)
-    followed = MasterWeights(model, torch.bfloat16)
+    followed = ParameterBlocks(model, torch.bfloat16, keep=nn.Embedding)
     with torch.no_grad():
-        for weight in followed.weights:
+        for weight in followed.weights.values():
             weight.add_(1e-4)
     average.update(followed)
     for name, value in average.weights.state().items():
