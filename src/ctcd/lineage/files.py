@@ -92,7 +92,7 @@ def _partial(path: Path) -> Iterator[Path]:
 def _machine() -> str:
     """Where process ids mean the same: a machine, or a container on it."""
     namespace = Path("/proc/self/ns/pid")
-    return digest(socket.gethostname(), os.readlink(namespace) if namespace.is_symlink() else "")[:8]
+    return digest(socket.gethostname(), str(namespace.readlink()) if namespace.is_symlink() else "")[:8]
 
 
 def _is_leftover(name: str) -> bool:

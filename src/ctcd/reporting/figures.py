@@ -9,18 +9,19 @@ from plotly.subplots import make_subplots
 
 from ctcd.distillation.methods import ROLES
 from ctcd.reporting.formatting import task_label
-from ctcd.reporting.statistics import MEANS, REFERENCES, difference_rows, model_rows, outcome
-from ctcd.reporting.tables import MAJORITY, STANDALONE, UNTRAINED, model_names, split_model_name
+from ctcd.reporting.statistics import MEANS, difference_rows, model_rows, outcome
+from ctcd.reporting.tables import MAJORITY, UNTRAINED, model_names, split_model_name
 
-# Okabe and Ito's colours, told apart with any colour vision.
-COLOURS = {UNTRAINED: "#A6A6A6", STANDALONE: "#0072B2", "ctcd": "#D55E00"}
-FURTHER_COLOURS = ["#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
+# Okabe and Ito's colours, told apart with any colour vision, and four more that differ from them in lightness.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7B4F9D", "#8C564B", "#1B4D3E", "#B22222"]
+GREY = "#A6A6A6"
 NEUTRAL = "#767676"
 DASHES = {"teacher": "solid", "student": "dash"}
 PATTERNS = {"teacher": "", "student": "/"}
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+CURVE = "sampled_heldout_loss"
 LOSS_PANELS = {
-    "heldout_loss": "Held-out loss",
+    CURVE: "Held-out loss (on a sample of the held-out text)",
     "hard_loss": "Hard loss in training",
     "soft_loss": "Soft loss in training",
 }
@@ -57,7 +58,7 @@ def score_bars(comparison: pd.DataFrame) -> go.Figure:
 
 def score_differences(comparison: pd.DataFrame) -> go.Figure:
     """Draw each difference between methods, per task and on the mean, with its interval about zero."""
-    rows = difference_rows(comparison, *REFERENCES)
+    rows = difference_rows(comparison)
     quantities = list(rows["quantity"].unique())
     # The first category lies at the bottom: the mean, below the tasks.
     tasks = list(rows["task"].unique())[::-1]
@@ -103,8 +104,8 @@ def loss_curves(history: pd.DataFrame, unigram_entropy: float) -> go.Figure:
     # A soft loss that was not computed is recorded as 0.
     computed = curves.groupby(["model", "metric"])["value"].transform("any").astype(bool)
     curves = curves[computed | (curves["metric"] != "soft_loss")]
-    metrics = [metric for metric in LOSS_PANELS if metric == "heldout_loss" or metric in set(curves["metric"])]
-    heights = [1.7 if metric == "heldout_loss" else 1.0 for metric in metrics]
+    metrics = [metric for metric in LOSS_PANELS if metric == CURVE or metric in set(curves["metric"])]
+    heights = [1.7 if metric == CURVE else 1.0 for metric in metrics]
     figure = make_subplots(
         rows=len(metrics),
         cols=1,
@@ -151,23 +152,36 @@ def _add_majority_class(figure: go.Figure, rows: pd.DataFrame, tasks: list[str])
 
 
 def _add_curves(figure: go.Figure, curves: pd.DataFrame, panel: int) -> None:
-    """One curve per model; a model is named once in the legend, whose entry shows and hides its curves."""
+    """A thick mean and a thin line per seed for each model; its entry in the legend shows and hides them all."""
     colours = _colours(curves["model"].unique())
     named = {trace.name for trace in figure.data}
     for model in curves["model"].unique():
         variant, role = split_model_name(model)
-        records = _thinned(curves[curves["model"] == model].sort_values("step"))
+        of_model = curves[curves["model"] == model]
+        line = {"color": colours[variant], "dash": DASHES[role]}
+        style = {"legendgroup": model, "row": panel, "col": 1}
+        by_seed = [_thinned(rows.sort_values("step")) for _, rows in of_model.groupby("pretraining_seed", sort=False)]
+        for records in by_seed if len(by_seed) > 1 else []:
+            figure.add_scatter(
+                x=records["tokens"].tolist(),
+                y=records["value"].tolist(),
+                mode="lines",
+                line={**line, "width": 0.8},
+                opacity=0.45,
+                showlegend=False,
+                hoverinfo="skip",
+                **style,
+            )
+        mean = _thinned(of_model.groupby("step", as_index=False)[["tokens", "value"]].mean())
         figure.add_scatter(
-            x=records["tokens"].tolist(),
-            y=records["value"].tolist(),
+            x=mean["tokens"].tolist(),
+            y=mean["value"].tolist(),
             name=model,
-            legendgroup=model,
             showlegend=model not in named,
-            mode="lines" if len(records) > 2 else "lines+markers",
-            line={"color": colours[variant], "dash": DASHES[role], "width": 2 if panel == 1 else 1.2},
+            mode="lines" if len(mean) > 2 else "lines+markers",
+            line={**line, "width": 2.2 if panel == 1 else 1.4},
             hovertemplate=f"{model}<br>%{{x:.3s}} tokens: %{{y:.3f}} nats<extra></extra>",
-            row=panel,
-            col=1,
+            **style,
         )
 
 
@@ -187,10 +201,10 @@ def _thinned(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def _colours(models: Iterable[str]) -> dict[str, str]:
-    """Variant -> colour; variants without a colour of their own take turns."""
+    """Variant -> colour, in the order of appearance; random weights are grey."""
     variants = dict.fromkeys(split_model_name(model)[0] for model in models)
-    others = [variant for variant in variants if variant not in COLOURS]
-    return {**COLOURS, **{other: FURTHER_COLOURS[turn % len(FURTHER_COLOURS)] for turn, other in enumerate(others)}}
+    others = [variant for variant in variants if variant != UNTRAINED]
+    return {UNTRAINED: GREY, **{variant: COLOURS[turn % len(COLOURS)] for turn, variant in enumerate(others)}}
 
 
 def _labels(tasks: Iterable[str]) -> list[str]:

@@ -24,9 +24,9 @@ def score(mean: float, low: float, high: float) -> str:
     return f"{mean:.1f} ±{(high - low) / 2:.1f}"
 
 
-def interval(low: float, high: float) -> str:
+def interval(low: float, high: float, decimals: int = 2) -> str:
     """`+0.10 to +0.92`; a dash where there is no interval."""
-    return MISSING if math.isnan(low) else f"{signed(low)} to {signed(high)}"
+    return MISSING if math.isnan(low) else f"{signed(low, decimals)} to {signed(high, decimals)}"
 
 
 def percent(share: float) -> str:

@@ -2,9 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from math import nan
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,9 +11,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from ctcd.reporting.claims import DECIDED
 from ctcd.reporting.formatting import MISSING, counted, interval, number, percent, score, signed, task_label
-from ctcd.reporting.statistics import MEAN_OVER_TASKS, MEANS, REFERENCES, difference_rows, model_rows, outcome
-from ctcd.reporting.tables import MAJORITY, NO_SEED, UNTRAINED
+from ctcd.reporting.statistics import MEAN_OVER_TASKS, MEANS, difference_rows, gain_rows, model_rows, outcome
+from ctcd.reporting.tables import MAJORITY
 
 FIGURE_CONFIGURATION = {"displayModeBar": False, "responsive": True}
 # Room for the names of the panels, in pixels; the figures' own titles are taken off.
@@ -40,32 +39,30 @@ Cell = tuple[str, str]
 
 def render_report(
     *,
+    question: str,
+    claims: pd.DataFrame,
+    controls: Sequence[Mapping[str, str]],
     scores: pd.DataFrame,
     comparison: pd.DataFrame,
-    bootstrap: pd.DataFrame,
     losses: pd.DataFrame,
-    verdicts: pd.DataFrame,
-    differences_figure: go.Figure,
-    scores_figure: go.Figure,
-    losses_figure: go.Figure,
+    seeds: pd.DataFrame,
+    figures: Mapping[str, go.Figure],
     corpus: Mapping[str, Any],
     provenance: Mapping[str, Any],
-    title: str = "Co-training and co-distillation",
 ) -> str:
     """Write the whole report.
 
     Args:
+        question: of the study.
+        claims: as `check_claims` makes it.
+        controls: as `find_controls` makes it.
         scores: as `collect_scores` makes it.
         comparison: as `compare` makes it.
-        bootstrap: as `bootstrap_differences` makes it.
-        losses: as `heldout_losses` makes it.
-        verdicts: as `verdicts` makes it.
-        differences_figure: as `score_differences` makes it.
-        scores_figure: as `score_bars` makes it.
-        losses_figure: as `loss_curves` makes it.
+        losses: as `final_losses` makes it.
+        seeds: as `seed_table` makes it.
+        figures: `differences`, `scores` and `losses`.
         corpus: the metadata of the shards.
-        provenance: as `describe_run` makes it.
-        title: of the page.
+        provenance: as `describe_runs` makes it.
 
     Returns:
         HTML with its styles and plotly.js inside; everything that comes from data is escaped.
@@ -79,32 +76,30 @@ def render_report(
     )
     environment.filters.update(number=number, typeset=_typeset)
     confidence = float(comparison["confidence"].iloc[0])
+    rows = [_claim_row(row) for row in claims.to_dict("records")]
     return environment.get_template("report.html.j2").render(
-        title=title,
-        verdicts=verdicts.to_dict("records"),
+        question=question,
+        headline=next((row for row in rows if row["primary"]), rows[0] if rows else None),
+        claims=sorted(rows, key=lambda row: row["verdict"] not in DECIDED),
+        controls=controls,
         confidence=percent(confidence),
-        chance_in=round(1 / (1 - confidence)),
-        seeds=sorted(int(seed) for seed in scores["seed"].unique() if seed != NO_SEED),
-        models=_headline_models(comparison, losses),
-        differences=_headline_differences(comparison, bootstrap, losses),
+        seed_count=losses["pretraining_seed"].nunique(),
+        seed_list=", ".join(map(str, sorted(losses["pretraining_seed"].unique()))),
+        models=_models(comparison, losses),
         tasks=_task_headings(scores),
         means=[task for task in comparison["task"].unique() if task in MEANS],
         score_groups=_score_groups(comparison),
         uneven_seeds=_uneven_seeds(comparison),
-        losses=losses.to_dict("records"),
+        by_seed=_by_seed(seeds),
         unigram_entropy=corpus["unigram_entropy"],
         corpus=_corpus_facts(corpus),
         sample=corpus["sample"],
-        provenance=_provenance_facts(provenance),
-        parameters=json.dumps(provenance["parameters"], indent=2, ensure_ascii=False, default=str),
-        commit=_commit(provenance, 10),
-        time=_time(provenance),
+        provenance=[(name, "; ".join(values)) for name, values in provenance["facts"].items() if values],
+        runs=provenance["runs"],
+        settings=json.dumps(provenance["settings"], indent=2, ensure_ascii=False),
+        setting_differences=_setting_differences(provenance["differences"]),
         sampling_error=_sampling_error(scores),
-        figures={
-            "differences": _figure("differences-figure", differences_figure),
-            "scores": _figure("scores-figure", scores_figure),
-            "losses": _figure("losses-figure", losses_figure),
-        },
+        figures={name: _figure(f"{name}-figure", figure) for name, figure in figures.items()},
         plotly=Markup(get_plotlyjs()),
     )
 
@@ -118,48 +113,66 @@ def _figure(name: str, figure: go.Figure) -> dict[str, str]:
     return {"title": figure.layout.title.text, "html": Markup(html)}
 
 
-def _headline_models(comparison: pd.DataFrame, losses: pd.DataFrame) -> list[dict[str, str]]:
+def _claim_row(row: Row) -> Row:
+    """A claim as text."""
+    decimals = 2 if row["on"] == "scores" else 3
+    return {
+        "primary": bool(row["primary"]),
+        "verdict": row["verdict"],
+        "style": row["verdict"] if row["verdict"] in DECIDED else "undecided",
+        "sentence": row["sentence"],
+        "name": f"{row['model']} − {row['reference']}",
+        "on": "mean over tasks, points" if row["on"] == "scores" else "held-out loss, nats less",
+        "difference": signed(row["difference"], decimals),
+        "interval": interval(row["low"], row["high"], decimals),
+        "resampled": interval(row["bootstrap_low"], row["bootstrap_high"], decimals),
+        "p": number(row["p_holm"], 3),
+        "seeds": int(row["seeds"]),
+        "paper": "" if pd.isna(row["paper"]) else signed(row["paper"]),
+    }
+
+
+def _models(comparison: pd.DataFrame, losses: pd.DataFrame) -> list[dict[str, str]]:
     """Per model: how well it does on tasks, how well it predicts words, how big it is."""
     rows = model_rows(comparison)
     means = {row["model"]: row for row in rows[rows["task"] == MEAN_OVER_TASKS].to_dict("records")}
-    final = {row["model"]: row for row in losses.to_dict("records")}
+    by_model = {str(model): table for model, table in losses.groupby("model", sort=False)}
     result = []
     for model in rows["model"].unique():
-        row = {"model": model, "score": MISSING, "loss": "", "accuracy": "", "parameters": ""}
+        row = {"model": model, "score": MISSING, "loss": "", "spread": "", "accuracy": "", "parameters": ""}
         if model in means:
             row["score"] = _score_cell(means[model])[0]
-        if model in final:
-            row["loss"] = number(final[model]["heldout_loss"])
-            row["accuracy"] = f"{number(100 * final[model]['heldout_accuracy'], 1)} %"
-            if not pd.isna(final[model]["parameters"]):
-                row["parameters"] = f"{number(final[model]['parameters'] / 1e6, 1)} M"
+        if model in by_model:
+            table = by_model[model]
+            row["loss"] = number(table["heldout_loss"].mean(), 3)
+            row["spread"] = number(table["heldout_loss"].std(), 3)
+            row["accuracy"] = f"{number(100 * table['heldout_accuracy'].mean(), 1)} %"
+            row["parameters"] = f"{number(table['parameters'].iloc[0] / 1e6, 2)} M"
         result.append(row)
     return result
 
 
-def _headline_differences(
-    comparison: pd.DataFrame, bootstrap: pd.DataFrame, losses: pd.DataFrame
-) -> list[dict[str, str]]:
-    means = bootstrap[bootstrap["task"] == MEAN_OVER_TASKS] if len(set(bootstrap["task"])) > 1 else bootstrap
-    resampled = {(row["model"], row["reference"]): row for row in means.to_dict("records")}
-    nothing = {"low": nan, "high": nan}
-    rows = difference_rows(comparison, *REFERENCES)
-    final = dict(zip(losses["model"], losses["heldout_loss"], strict=True))
+def _by_seed(seeds: pd.DataFrame) -> list[dict[str, str]]:
     return [
         {
-            "name": _difference_name(row),
-            "mean": signed(row["mean"]),
-            "interval": interval(row["low"], row["high"]),
-            "resampled": _interval_of(resampled.get((row["model"], row["reference"]), nothing)),
-            "outcome": outcome(row["low"], row["high"]),
-            "loss": signed(final.get(row["model"], nan) - final.get(row["reference"], nan), 3),
+            "model": str(row["model"]),
+            "seed": str(row["pretraining_seed"]),
+            "loss": number(row["heldout_loss"], 3),
+            "score": number(row["score"], 1),
         }
-        for row in rows[rows["task"] == MEAN_OVER_TASKS].to_dict("records")
+        for row in seeds.to_dict("records")
     ]
 
 
-def _interval_of(row: Row) -> str:
-    return interval(row["low"], row["high"])
+def _setting_differences(differences: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Settings in which the trainings differ: the trainings with a value, value by value."""
+    rows = []
+    for name, values in differences.items():
+        by_value: dict[str, list[str]] = {}
+        for label, value in values.items():
+            by_value.setdefault(str(value), []).append(label)
+        rows.append({"name": name, "values": [(value, ", ".join(labels)) for value, labels in by_value.items()]})
+    return rows
 
 
 def _task_headings(scores: pd.DataFrame) -> list[dict[str, str]]:
@@ -174,11 +187,10 @@ def _task_headings(scores: pd.DataFrame) -> list[dict[str, str]]:
 
 def _score_groups(comparison: pd.DataFrame) -> list[dict[str, Any]]:
     """Group the rows of the table of all tasks."""
-    alone, untrained = difference_rows(comparison, *REFERENCES), difference_rows(comparison, UNTRAINED)
     groups: list[tuple[str, pd.DataFrame, Callable[[Row], str], Callable[[Row], Cell]]] = [
         ("Scores", model_rows(comparison), lambda row: str(row["model"]), _score_cell),
-        ("Differences between methods", alone, _difference_name, _difference_cell),
-        ("Gains over random weights", untrained, _difference_name, _difference_cell),
+        ("Differences that the study claims", difference_rows(comparison), _difference_name, _difference_cell),
+        ("Gains over random weights", gain_rows(comparison), _difference_name, _difference_cell),
     ]
     tasks = comparison["task"].unique()
     result = []
@@ -226,31 +238,6 @@ def _corpus_facts(corpus: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts["unknown_rate"] = f"{100 * corpus['unknown_rate']:.3f} %"
     facts["unigram_entropy"] = number(corpus["unigram_entropy"], 3)
     return [(label, _plain(facts[key])) for key, label in CORPUS_LABELS.items()]
-
-
-def _provenance_facts(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    memory = provenance.get("memory_bytes")
-    facts = {
-        "Time": _time(provenance),
-        "Commit": _commit(provenance),
-        "Processor": f"{provenance['processor']}, {counted(provenance['cores'], 'core')}",
-        "Memory": f"{memory / 2**30:.1f} GiB" if memory else "",
-        "Accelerators": ", ".join(provenance["accelerators"]) or "none",
-        "System": provenance["platform"],
-        "Python": provenance["python"],
-        "Packages": ", ".join(f"{name} {version}" for name, version in provenance["versions"].items()),
-    }
-    return [(label, text) for label, text in facts.items() if text]
-
-
-def _commit(provenance: Mapping[str, Any], digits: int = 40) -> str:
-    if "commit" not in provenance:
-        return ""
-    return f"{provenance['commit'][:digits]}{' with uncommitted changes' if provenance['dirty'] else ''}"
-
-
-def _time(provenance: Mapping[str, Any]) -> str:
-    return datetime.fromisoformat(provenance["time"]).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _sampling_error(scores: pd.DataFrame) -> str:

@@ -1,115 +1,65 @@
-"""Where the numbers come from: code, versions, hardware, time, parameters."""
+"""What made the models of a report, read from the records of their trainings."""
 
-import os
-import platform
-import re
-import subprocess
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ctcd.engine.processor import usable_cores
-
-PACKAGES = [
-    "ctcd",
-    "kedro",
-    "torch",
-    "transformers",
-    "tokenizers",
-    "datasets",
-    "numpy",
-    "pandas",
-    "scipy",
-    "scikit-learn",
-    "plotly",
-]
-HIDDEN = "(hidden)"
-_SECRET_NAME = re.compile(r"(^|[_-])(password|passwd|secret|token|credentials?|(api|access|private)[_-]?key)$", re.I)
-_USER_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+@")
+Record = Mapping[str, Any]
 
 
-def describe_run(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe this run for a reader who wants to repeat it.
+def describe_runs(records: Sequence[Record]) -> dict[str, Any]:
+    """Describe the trainings behind a report for a reader who wants to repeat it.
+
+    Args:
+        records: one for each training.
 
     Returns:
-        time (UTC), commit and dirty (both absent unless a Git repository tracks this very code), versions, python,
-        platform, processor, cores, memory_bytes (absent where the system does not say), accelerators (names; empty on a
-        CPU), parameters without secrets.
+        runs (their number), facts (name -> the different values that the trainings have), settings (name -> the value
+        that all have), differences (name -> label of the training -> value, where they differ).
     """
-    return {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        **commit_of(Path(__file__).parent),
-        "versions": _versions(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        **_machine(),
-        "accelerators": _accelerators(),
-        "parameters": without_secrets(parameters),
+    identities = {_label(record): record["identity"] for record in records}
+    names = sorted({name for identity in identities.values() for name in identity} - {"seed"})
+    settings, differences = {}, {}
+    for name in names:
+        values = {label: identity[name] for label, identity in identities.items() if name in identity}
+        different = {repr(value) for value in values.values()}
+        if len(different) == 1:
+            settings[name] = next(iter(values.values()))
+        else:
+            differences[name] = values
+    return {"runs": len(records), "facts": _facts(records), "settings": settings, "differences": differences}
+
+
+def _facts(records: Sequence[Record]) -> dict[str, list[str]]:
+    """What each training was made by, every different value once."""
+    facts: dict[str, list[str]] = {
+        "Commit": [_commit(record["made_by"]) for record in records],
+        "Device": [_device(record["made_by"]) for record in records],
+        "Precision": [record["made_by"]["precision"] for record in records],
+        "System": [record["made_by"]["platform"] for record in records],
+        "Python": [record["made_by"]["python"] for record in records],
+        "Packages": [_packages(record["made_by"]["versions"]) for record in records],
+        "Corpus": [f"{record['data']['source']} ({record['data']['fingerprint']})" for record in records],
+        "Pre-training seeds": [str(record["pretraining_seed"]) for record in records],
+        "Started": sorted(record["made_by"]["started"] for record in records),
     }
+    started = facts["Started"]
+    facts["Started"] = [started[0], f"to {started[-1]}"] if started[0] != started[-1] else started[:1]
+    return {name: [value for value in dict.fromkeys(values) if value] for name, values in facts.items()}
 
 
-def without_secrets(value: Any) -> Any:
-    """Copy parameters, hiding values under secret-sounding names and user names inside addresses."""
-    if isinstance(value, Mapping):
-        return {
-            key: HIDDEN if _SECRET_NAME.search(str(key)) else without_secrets(inner) for key, inner in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [without_secrets(inner) for inner in value]
-    return _USER_IN_ADDRESS.sub(f"{HIDDEN}@", value) if isinstance(value, str) else value
+def _label(record: Record) -> str:
+    role = f" {record['roles'][0]}" if len(record["roles"]) == 1 else ""
+    return f"{record['variant']}{role}"
 
 
-def commit_of(folder: Path) -> dict[str, Any]:
-    """Commit and dirty flag of the repository that tracks `folder`; empty without one (an installed wheel)."""
-    if not _git(folder, "ls-files", "--", "."):
-        return {}
-    commit = _git(folder, "rev-parse", "--verify", "HEAD")
-    if not commit:
-        return {}
-    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
+def _commit(made_by: Mapping[str, Any]) -> str:
+    changes = " with uncommitted changes" if made_by.get("is_modified") else ""
+    return f"{made_by['commit']}{changes}" if "commit" in made_by else ""
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    """Return what git prints, stripped; empty where it fails or is absent."""
-    command = ["git", "-C", str(folder), *arguments]
-    # Without the optional lock, reading the status writes nothing.
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=20, env=environment, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return result.stdout.strip()
+def _device(made_by: Mapping[str, Any]) -> str:
+    return made_by["processor"] if made_by["device"] == "cpu" else made_by["device"]
 
 
-def _versions() -> dict[str, str]:
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
-
-
-def _machine() -> dict[str, Any]:
-    machine: dict[str, Any] = {"processor": _processor(), "cores": usable_cores()}
-    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
-        machine["memory_bytes"] = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return machine
-
-
-def _processor() -> str:
-    listing = Path("/proc/cpuinfo")
-    if listing.exists():
-        found = re.search(r"^model name\s*:\s*(.+)$", listing.read_text(encoding="utf-8"), re.MULTILINE)
-        if found:
-            return found.group(1)
-    return platform.processor() or platform.machine()
-
-
-def _accelerators() -> list[str]:
-    import torch
-
-    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+def _packages(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())

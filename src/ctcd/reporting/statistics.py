@@ -1,52 +1,42 @@
-"""The comparison of a study's models: means over seeds, and differences paired by seed, with their intervals."""
+"""Means and differences with their intervals. The unit is one pre-training: what varies between two of them decides.
+
+A model's value under a pre-training seed is the mean over its fine-tuning seeds. Differences are taken within each
+seed. For a model that somebody gives, of which there is one pre-training, the unit is one fine-tuning.
+"""
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import pandas as pd
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
-from ctcd.distillation.methods import ROLES
-from ctcd.reporting.tables import (
-    MAJORITY,
-    MATCHED,
-    NO_SEED,
-    ONE_WAY,
-    STANDALONE,
-    UNTRAINED,
-    model_name,
-    model_names,
-    split_model_name,
-)
+from ctcd.reporting.tables import MAJORITY, NO_SEED, UNTRAINED, model_name, model_names, split_model_name
 
 MEAN_OVER_TASKS = "mean over tasks"
-# Who is compared with whom: a model in a role with another variant's, if the study has it. The first is the claim.
-QUESTIONS = (
-    ("student", STANDALONE, "teacher"),
-    ("student", STANDALONE, "student"),
-    ("teacher", STANDALONE, "teacher"),
-    ("student", ONE_WAY, "student"),
-    ("student", MATCHED, "teacher"),
-)
-REFERENCES = tuple(dict.fromkeys(reference for _, reference, _ in QUESTIONS))
 WNLI = "wnli"
 # GLUE's score is often given without this task, which was made so that no model learns it from its training data.
 MEAN_WITHOUT_WNLI = "mean without wnli"
 MEANS = (MEAN_OVER_TASKS, MEAN_WITHOUT_WNLI)
 
+Unit = Literal["pretraining_seed", "seed"]
+UNITS: dict[Unit, str] = {"pretraining_seed": "pre-training seed", "seed": "fine-tuning seed"}
+Pair = tuple[str, str]
 
-def compare(scores: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Compute mean, spread and interval over seeds of every model and of every difference that answers a question.
+
+def compare(scores: pd.DataFrame, pairs: Iterable[Pair], confidence: float, unit: Unit) -> pd.DataFrame:
+    """Compute mean, spread and interval over seeds of every model and of some differences.
 
     The value of a task under one seed is the mean of its metrics, averaged over its splits, in points (x 100). The mean
-    over tasks is taken within each seed, and exists for seeds that have every task of the study. Differences are taken
-    within each seed. Intervals are Student's, two-sided. An undefined score (NaN) counts as missing. Where there is the
-    task wnli and others, a mean without it follows: these two are GLUE's score.
+    over tasks is taken within each seed, and exists for seeds that have every task of the study. Intervals are
+    Student's, two-sided. An undefined score (NaN) counts as missing. Where there is the task wnli and others, a mean
+    without it follows: these two are GLUE's score.
 
     Args:
         scores: as `collect_scores` makes it.
+        pairs: (model, reference) of the differences.
         confidence: of the intervals, such as 0.95.
+        unit: what the seeds are of.
 
     Returns:
         One row per task (the means last) and quantity: task, quantity, model, reference (None unless the
@@ -54,9 +44,9 @@ def compare(scores: pd.DataFrame, confidence: float) -> pd.DataFrame:
         class), confidence, is_partial (whether the task's data, or those of a task in a mean, are only a part).
         A single seed has neither standard deviation nor interval: NaN.
     """
-    tables = _seed_tables(scores)
+    tables = seed_tables(scores, unit)
     quantities: list[tuple[str, str | None]] = [(model, None) for model in tables]
-    quantities += differences(list(tables))
+    quantities += [pair for pair in dict.fromkeys(pairs) if set(pair) <= tables.keys()]
     partial = _partial(scores)
     rows: list[dict[str, Any]] = []
     for task in next(iter(tables.values())).columns:
@@ -67,30 +57,79 @@ def compare(scores: pd.DataFrame, confidence: float) -> pd.DataFrame:
                 continue
             quantity = model if reference is None else f"{model} - {reference}"
             names = {"task": task, "quantity": quantity, "model": model, "reference": reference}
-            rows.append(
-                {**names, **_summary(values, confidence), "confidence": confidence, "is_partial": partial[task]}
-            )
+            rows.append({**names, **summary(values, confidence), "confidence": confidence, "is_partial": partial[task]})
     return pd.DataFrame(rows)
 
 
-def differences(models: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the pairs (model, reference) worth a difference, of the models that a study has.
+def gains_over_random_weights(models: Sequence[str]) -> list[Pair]:
+    """Each pre-trained model with the same one fine-tuned from random weights, where there is one."""
+    pairs = [(model, model_name(UNTRAINED, split_model_name(model)[1])) for model in models]
+    return [pair for pair in pairs if pair[1] in models and pair[0] not in (pair[1], MAJORITY)]
 
-    First each variant's models by `QUESTIONS`, then each pre-trained model against the same one fine-tuned from random
-    weights.
-    """
-    variants = dict.fromkeys(split_model_name(model)[0] for model in models)
-    pretrained = [variant for variant in variants if variant not in (UNTRAINED, MAJORITY)]
-    pairs = [
-        (model_name(variant, role), model_name(reference, reference_role))
-        for variant in pretrained
-        if variant != STANDALONE
-        for role, reference, reference_role in QUESTIONS
-        if reference != variant
-    ]
-    roles = (*ROLES, "")
-    pairs += [(model_name(variant, role), model_name(UNTRAINED, role)) for variant in pretrained for role in roles]
-    return (pair for pair in pairs if set(pair) <= set(models))
+
+def seed_tables(scores: pd.DataFrame, unit: Unit) -> dict[str, pd.DataFrame]:
+    """Model -> values in points, one row per seed, one column per task and one for each mean."""
+    frame = scores.assign(model=model_names(scores))
+    keys = ["model", "task", unit] if unit == "seed" else ["model", "task", unit, "seed"]
+    # pandas would skip an undefined metric, and so compare a mean of two metrics with a mean of one.
+    per_split = frame.groupby([*keys, "split"], sort=False)["value"].agg(_mean_of_all)
+    per_training = 100 * per_split.groupby(level=keys, sort=False).agg(_mean_of_all)
+    per_task = per_training.groupby(level=["model", "task", unit], sort=False).agg(_mean_of_all)
+    means = _means(list(frame["task"].unique()))
+    tables = {}
+    for model in frame["model"].unique():
+        table = per_task.loc[model].unstack("task").reindex(columns=frame["task"].unique())
+        tables[model] = table.assign(**{mean: table[tasks].mean(axis=1, skipna=False) for mean, tasks in means.items()})
+    return tables
+
+
+def summary(values: pd.Series, confidence: float) -> dict[str, float]:
+    """Mean, standard deviation and Student's interval of a value per seed; the seeds are the index."""
+    count, mean, deviation = len(values), float(values.mean()), float(values.std(ddof=1))
+    half = float(stdtrit(count - 1, (1 + confidence) / 2)) * deviation / math.sqrt(count) if count > 1 else math.nan
+    seeds = int((values.index != NO_SEED).sum())
+    return {
+        "mean": mean,
+        "standard_deviation": deviation,
+        "low": mean - half,
+        "high": mean + half,
+        "seeds": seeds,
+    }
+
+
+def p_value(differences: pd.Series) -> float:
+    """Two-sided p of Student's t for a mean of zero; NaN for fewer than two differences."""
+    count, deviation = len(differences), float(differences.std(ddof=1))
+    if count < 2:
+        return math.nan
+    if deviation == 0:
+        return 0.0 if differences.mean() else 1.0
+    return float(2 * stdtr(count - 1, -abs(differences.mean()) / deviation * math.sqrt(count)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P values adjusted for their number (Holm 1979); NaN stays and does not count."""
+    known = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
+    adjusted, highest = [math.nan] * len(p_values), 0.0
+    for rank, (p, place) in enumerate(known):
+        highest = max(highest, min(1.0, (len(known) - rank) * p))
+        adjusted[place] = highest
+    return adjusted
+
+
+def model_rows(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows of `compare` that are scores of models."""
+    return comparison[comparison["reference"].isna()]
+
+
+def gain_rows(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows of `compare` that are gains over random weights."""
+    return comparison[_is_gain(comparison)]
+
+
+def difference_rows(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows of `compare` that are differences between pre-trained models."""
+    return comparison[comparison["reference"].notna() & ~_is_gain(comparison)]
 
 
 def outcome(low: float, high: float) -> str:
@@ -100,29 +139,8 @@ def outcome(low: float, high: float) -> str:
     return "worse" if high < 0 else "undecided"
 
 
-def model_rows(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Select the rows of `compare` that are scores of models."""
-    return comparison[comparison["reference"].isna()]
-
-
-def difference_rows(comparison: pd.DataFrame, *reference_variants: str) -> pd.DataFrame:
-    """Select the rows of `compare` that are differences from a model of one of some variants."""
-    variants = comparison["reference"].fillna("").map(lambda reference: split_model_name(str(reference))[0])
-    return comparison[variants.isin(reference_variants)]
-
-
-def _seed_tables(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Model -> values in points, one row per seed, one column per task and one for their mean."""
-    frame = scores.assign(model=model_names(scores))
-    # pandas would skip an undefined metric, and so compare a mean of two metrics with a mean of one.
-    per_split = frame.groupby(["model", "task", "seed", "split"], sort=False)["value"].agg(_mean_of_all)
-    per_task = 100 * per_split.groupby(level=["model", "task", "seed"], sort=False).agg(_mean_of_all)
-    means = _means(list(frame["task"].unique()))
-    tables = {}
-    for model in frame["model"].unique():
-        table = per_task.loc[model].unstack("task").reindex(columns=frame["task"].unique())
-        tables[model] = table.assign(**{mean: table[tasks].mean(axis=1, skipna=False) for mean, tasks in means.items()})
-    return tables
+def _is_gain(comparison: pd.DataFrame) -> pd.Series:
+    return comparison["reference"].fillna("").map(lambda reference: split_model_name(str(reference))[0] == UNTRAINED)
 
 
 def _means(tasks: Sequence[str]) -> dict[str, list[str]]:
@@ -140,17 +158,3 @@ def _partial(scores: pd.DataFrame) -> dict[str, bool]:
 
 def _mean_of_all(values: pd.Series) -> float:
     return float(values.to_numpy(dtype=float).mean())
-
-
-def _summary(values: pd.Series, confidence: float) -> dict[str, float]:
-    """Statistics of a value per seed; the seeds are the index."""
-    count, mean, deviation = len(values), float(values.mean()), float(values.std(ddof=1))
-    half = float(stdtrit(count - 1, (1 + confidence) / 2)) * deviation / math.sqrt(count) if count > 1 else math.nan
-    seeds = int((values.index != NO_SEED).sum())
-    return {
-        "mean": mean,
-        "standard_deviation": deviation,
-        "low": mean - half,
-        "high": mean + half,
-        "seeds": seeds,
-    }

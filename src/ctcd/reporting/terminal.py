@@ -4,33 +4,36 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ctcd.reporting.formatting import interval, number, percent, score, signed, task_label
-from ctcd.reporting.statistics import MEAN_OVER_TASKS, REFERENCES, difference_rows, model_rows, outcome
+from ctcd.reporting.claims import DECIDED
+from ctcd.reporting.formatting import counted, interval, number, percent, score, signed, task_label
+from ctcd.reporting.statistics import UNITS, Unit, model_rows
 
 GAP = "  "
 HEADING_WIDTH = 10
 PARTIAL = "*"
+PRIMARY = " †"
 PARTIAL_NOTE = "on a part of the published data"
 
 Column = list[str]
 
 
-def comparison_text(comparison: pd.DataFrame, losses: pd.DataFrame, width: int = 100) -> str:
-    """Lay out scores per model and task, the differences that answer the study's questions, and the held-out losses.
+def study_text(claims: pd.DataFrame, comparison: pd.DataFrame, losses: pd.DataFrame, width: int = 100) -> str:
+    """Lay out what is decided of a study's claims, then the scores and the held-out losses.
 
     Args:
+        claims: as `check_claims` makes it.
         comparison: as `compare` makes it.
-        losses: as `heldout_losses` makes it.
+        losses: as `final_losses` makes it.
         width: in characters; tasks that do not fit beside each other go into further tables below.
 
     Returns:
         Text without a trailing newline.
     """
-    blocks = [scores_text(comparison, width), _differences(comparison), _losses(losses)]
-    return "\n\n".join(block for block in blocks if block)
+    scores = scores_text(comparison, "pretraining_seed", width)
+    return "\n\n".join(block for block in (_claims(claims), scores, _losses(losses)) if block)
 
 
-def scores_text(comparison: pd.DataFrame, width: int = 100) -> str:
+def scores_text(comparison: pd.DataFrame, unit: Unit, width: int = 100) -> str:
     """Lay out the scores per model and task; a task whose data are a part of the published ones is marked."""
     rows = model_rows(comparison)
     models = list(rows["model"].unique())
@@ -42,39 +45,48 @@ def scores_text(comparison: pd.DataFrame, width: int = 100) -> str:
         [*_heading(f"{task}{PARTIAL if task in partial else ''}"), *(cells.get((task, model), "") for model in models)]
         for task in rows["task"].unique()
     ]
-    seeds = int(comparison["seeds"].max())
-    spread = f"mean ± half the {percent(comparison['confidence'].iloc[0])} interval over {seeds} fine-tuning seeds"
-    title = f"Scores in points ({spread if seeds > 1 else 'one fine-tuning seed, so no interval'})"
+    seeds = counted(int(comparison["seeds"].max()), UNITS[unit])
+    spread = f"mean ± half the {percent(comparison['confidence'].iloc[0])} interval over {seeds}"
+    title = f"Scores in points ({spread if int(comparison['seeds'].max()) > 1 else f'{seeds}, so no interval'})"
     text = f"{title}\n" + "\n\n".join(_aligned(table) for table in _tables_that_fit([models, *columns], width))
     return f"{text}\n{PARTIAL} {PARTIAL_NOTE}" if partial else text
 
 
-def _differences(comparison: pd.DataFrame) -> str:
-    rows = difference_rows(comparison, *REFERENCES)
-    records = rows[rows["task"] == MEAN_OVER_TASKS].to_dict("records")
-    if not records:
+def _claims(claims: pd.DataFrame) -> str:
+    if claims.empty:
         return ""
+    ordered = claims.sort_values("verdict", key=lambda verdicts: ~verdicts.isin(DECIDED), kind="stable")
+    records = ordered.to_dict("records")
+    decimals = {"scores": 2, "heldout_loss": 3}
     columns = [
-        [str(row["quantity"]) for row in records],
-        [signed(row["mean"]) for row in records],
-        [interval(row["low"], row["high"]) for row in records],
-        [outcome(row["low"], row["high"]) for row in records],
+        [f"{row['model']} - {row['reference']}{PRIMARY if row['primary'] else ''}" for row in records],
+        ["points" if row["on"] == "scores" else "nats" for row in records],
+        [signed(row["difference"], decimals[row["on"]]) for row in records],
+        [interval(row["low"], row["high"], decimals[row["on"]]) for row in records],
+        [str(row["verdict"]) for row in records],
     ]
-    title = f"Differences of the mean over tasks, paired by seed, with {percent(records[0]['confidence'])} intervals"
-    return f"{title}\n{_aligned(columns)}"
+    seeds = counted(int(claims["seeds"].max()), "pre-training seed")
+    title = (
+        f"Differences, paired over {seeds}, with {percent(records[0]['confidence'])} intervals; more is better for the "
+        "first-named"
+    )
+    note = f"{PRIMARY.strip()} the study's primary claim; verdicts are corrected for {counted(len(records), 'claim')}"
+    return f"{title}\n{_aligned(columns)}\n{note}"
 
 
 def _losses(losses: pd.DataFrame) -> str:
     if losses.empty:
         return ""
+    rows = losses.groupby("model", sort=False)
+    means, spreads = rows["heldout_loss"].mean(), rows["heldout_loss"].std()
     columns = [
-        ["", *losses["model"]],
-        ["loss", *(number(value, 3) for value in losses["heldout_loss"])],
-        ["unigram entropy", *(number(value, 3) for value in losses["unigram_entropy"])],
-        ["below it by", *(number(value, 3) for value in losses["below_unigram"])],
-        ["accuracy", *(f"{number(100 * value, 1)} %" for value in losses["heldout_accuracy"])],
+        ["", *means.index],
+        ["loss", *(number(value, 3) for value in means)],
+        ["spread", *(number(value, 3) for value in spreads)],
+        ["accuracy", *(f"{number(100 * value, 1)} %" for value in rows["heldout_accuracy"].mean())],
     ]
-    return f"Held-out loss on predicted words in nats, one pre-training run each\n{_aligned(columns)}"
+    seeds = counted(losses["pretraining_seed"].nunique(), "pre-training seed")
+    return f"Held-out loss in nats: mean and standard deviation over {seeds}\n{_aligned(columns)}"
 
 
 def _tables_that_fit(columns: Sequence[Column], width: int) -> list[list[Column]]:

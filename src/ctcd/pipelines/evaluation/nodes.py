@@ -59,14 +59,18 @@ def compare_with_controls(
     scores: pd.DataFrame,
     reporting: ReportingParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """Scores of the model beside its controls; returns the long table, means with intervals, and text."""
+    """Scores of the model beside its controls; returns the long table, means with intervals, and text.
+
+    There is one pre-training of the model: intervals are over its fine-tuning seeds.
+    """
     from ctcd.reporting.statistics import compare
     from ctcd.reporting.tables import UNTRAINED, collect_scores
     from ctcd.reporting.terminal import scores_text
 
-    collected = collect_scores([random_scores, scores], [(UNTRAINED, ""), (name_in_tables(model), "")], majority)
-    comparison = compare(collected, reporting.confidence)
-    return collected, comparison, scores_text(comparison)
+    name = name_in_tables(model)
+    collected = collect_scores({UNTRAINED: random_scores, name: scores}, majority)
+    comparison = compare(collected, [(name, UNTRAINED)], reporting.confidence, "seed")
+    return collected, comparison, scores_text(comparison, "seed")
 
 
 def bootstrap_scores(
@@ -76,18 +80,21 @@ def bootstrap_scores(
     random_predictions: pd.DataFrame,
     reporting: ReportingParameters,
 ) -> pd.DataFrame:
-    """The gain over random weights, resampled over examples and seeds."""
-    from ctcd.pipelines.reporting.nodes import bootstrap_scores as bootstrap
+    """The gain over random weights, resampled over examples and fine-tuning seeds."""
+    from ctcd.pipelines.report.nodes import metrics_by_task
+    from ctcd.reporting.bootstrap import bootstrap_differences
     from ctcd.reporting.tables import UNTRAINED
 
-    return bootstrap(scores, {UNTRAINED: random_predictions, name_in_tables(model): predictions}, reporting)
+    name = name_in_tables(model)
+    tables = {UNTRAINED: random_predictions, name: predictions}
+    return bootstrap_differences(tables, metrics_by_task(scores), [(name, UNTRAINED)], reporting.confidence, "seed")
 
 
 def count_confusions(model: Any, predictions: pd.DataFrame) -> pd.DataFrame:
     """How often each class is taken for each other one."""
     from ctcd.reporting.tables import confusions
 
-    return confusions({(name_in_tables(model), ""): predictions})
+    return confusions({name_in_tables(model): predictions})
 
 
 def make_submission(test_predictions: pd.DataFrame, finetuning: FinetuningParameters) -> dict[str, str]:

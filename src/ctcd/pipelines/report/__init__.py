@@ -1,7 +1,5 @@
-"""Temporary."""
+"""Scores and histories of a study's variants -> claims, tables, figures, page."""
 
-from kedro.pipeline import Pipeline
+from ctcd.pipelines.report.pipeline import create_pipeline
 
-
-def create_pipeline(study):
-    return Pipeline([])
+__all__ = ["create_pipeline"]

@@ -1,0 +1,155 @@
+"""Nodes of the report pipeline."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ctcd.pretraining.settings import SharedPretraining, VariantParameters
+from ctcd.reporting.settings import ReportingParameters
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from ctcd.studies.study import Study
+
+Record = Mapping[str, Any]
+
+
+def check_models(
+    study: "Study",
+    corpus_report: Mapping[str, Any],
+    pretraining: SharedPretraining,
+    variants: Mapping[str, Any],
+    records: Mapping[str, Sequence[Record]],
+    scores: Mapping[str, pd.DataFrame],
+) -> list[Record]:
+    """Refuse models that the present settings would not train; returns the records of all trainings.
+
+    Raises:
+        InputError: naming the variant and the first difference.
+    """
+    from ctcd.pretraining.check import check_records, check_scores
+    from ctcd.pretraining.plan import plan_variants
+
+    ordered = study.in_order()
+    settings = {variant.name: VariantParameters.model_validate(variants[variant.name]) for variant in ordered}
+    sources = {variant.name: variant.source for variant in ordered}
+    planned = plan_variants(settings, sources, pretraining, corpus_report)
+    for variant in ordered:
+        check_records(variant.name, records[variant.name], planned[variant.name])
+        check_scores(variant.name, records[variant.name], list(scores[variant.name]["run"].unique()))
+    return [record for variant in study.variants for record in records[variant]]
+
+
+def compare_scores(study: "Study", scores: pd.DataFrame, reporting: ReportingParameters) -> pd.DataFrame:
+    """Per task and on the mean: every model, the differences that are claimed, and the gains over random weights."""
+    from ctcd.reporting.statistics import compare
+
+    return compare(scores, _pairs(study), reporting.confidence, "pretraining_seed")
+
+
+def bootstrap_scores(
+    study: "Study", scores: pd.DataFrame, predictions: Mapping[str, pd.DataFrame], reporting: ReportingParameters
+) -> pd.DataFrame:
+    """The same differences, resampled over pre-training seeds and examples; `predictions` are by variant."""
+    from ctcd.reporting.bootstrap import bootstrap_differences
+    from ctcd.reporting.tables import model_name
+
+    by_model = {
+        model_name(variant, str(role)): rows
+        for variant, table in predictions.items()
+        for role, rows in table.groupby("role", sort=False)
+    }
+    return bootstrap_differences(
+        by_model, metrics_by_task(scores), _pairs(study), reporting.confidence, "pretraining_seed"
+    )
+
+
+def metrics_by_task(scores: pd.DataFrame) -> dict[str, list[str]]:
+    """The names of the metrics that a table of scores has for each task."""
+    return {str(task): list(rows.unique()) for task, rows in scores.groupby("task", sort=False)["metric"]}
+
+
+def measure_losses(histories: pd.DataFrame) -> pd.DataFrame:
+    """The held-out loss at the end of every training."""
+    from ctcd.reporting.tables import final_losses
+
+    return final_losses(histories)
+
+
+def decide_claims(
+    study: "Study",
+    scores: pd.DataFrame,
+    losses: pd.DataFrame,
+    bootstrap: pd.DataFrame,
+    reporting: ReportingParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The study's claims with their verdicts, and every model seed by seed."""
+    from ctcd.reporting.claims import check_claims, seed_table
+
+    claims = check_claims(study.claims, scores, losses, bootstrap, reporting.confidence)
+    return claims, seed_table(scores, losses)
+
+
+def draw_figures(
+    comparison: pd.DataFrame, histories: pd.DataFrame, corpus_report: Mapping[str, Any]
+) -> "tuple[go.Figure, ...]":
+    """Score differences, score bars and loss curves."""
+    from ctcd.reporting.figures import loss_curves, score_bars, score_differences
+
+    return (
+        score_differences(comparison),
+        score_bars(comparison),
+        loss_curves(histories, corpus_report["unigram_entropy"]),
+    )
+
+
+def describe_models(records: Sequence[Record]) -> dict[str, Any]:
+    """What the models were made by, from the records of their trainings."""
+    from ctcd.reporting.provenance import describe_runs
+
+    return describe_runs(records)
+
+
+def write_report(
+    study: "Study",
+    scores: pd.DataFrame,
+    comparison: pd.DataFrame,
+    claims: pd.DataFrame,
+    seeds: pd.DataFrame,
+    losses: pd.DataFrame,
+    score_differences: "go.Figure",
+    score_bars: "go.Figure",
+    loss_curves: "go.Figure",
+    corpus_report: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+) -> tuple[str, str]:
+    """The page, and the summary for the terminal."""
+    from ctcd.reporting.findings import find_controls
+    from ctcd.reporting.page import render_report
+    from ctcd.reporting.terminal import study_text
+
+    page = render_report(
+        question=study.question,
+        claims=claims,
+        controls=find_controls(comparison, losses, corpus_report["unigram_entropy"]),
+        scores=scores,
+        comparison=comparison,
+        losses=losses,
+        seeds=seeds,
+        figures={"differences": score_differences, "scores": score_bars, "losses": loss_curves},
+        corpus=corpus_report,
+        provenance=provenance,
+    )
+    return page, study_text(claims, comparison, losses)
+
+
+def _pairs(study: "Study") -> list[tuple[str, str]]:
+    """The differences of a study: what it claims, and each pre-trained model against random weights."""
+    from ctcd.reporting.claims import claimed_pairs
+    from ctcd.reporting.statistics import gains_over_random_weights
+    from ctcd.reporting.tables import model_name
+
+    models = [model_name(variant.name, role) for variant in study.variants.values() for role in variant.trained]
+    return [*claimed_pairs(study.claims), *gains_over_random_weights(models)]

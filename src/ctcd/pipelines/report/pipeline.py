@@ -1,0 +1,105 @@
+"""Records, scores and histories of a study's variants -> claims, tables, figures, page."""
+
+from collections.abc import Callable, Mapping
+from functools import partial, update_wrapper
+from typing import Any
+
+import pandas as pd
+from kedro.pipeline import Node, Pipeline
+
+from ctcd.pipelines.report import nodes
+from ctcd.pretraining.settings import SharedPretraining
+from ctcd.reporting.settings import ReportingParameters
+from ctcd.studies.study import Study
+
+
+def create_pipeline(study: Study) -> Pipeline:
+    """The report of a study; its outputs begin with `report.<study>.`.
+
+    <variant>.runs, <variant>.scores ──> check_models ──> runs ──> provenance
+    <variant>.scores, majority_scores ──> scores ──> comparison ──> figures
+    <variant>.predictions ──> paired_bootstrap, confusions
+    <variant>.history ──> histories ──> heldout_losses
+    scores, heldout_losses, paired_bootstrap ──> claims, seeds ──> report, summary
+    """
+    variants = list(study.variants)
+
+    def check_models(
+        corpus_report: dict[str, Any], pretraining: SharedPretraining, every_variant: dict[str, Any], *inputs: Any
+    ) -> Any:
+        records, scores = inputs[: len(variants)], inputs[len(variants) :]
+        return nodes.check_models(study, corpus_report, pretraining, every_variant, _named(records), _named(scores))
+
+    def collect_scores(majority: pd.DataFrame, *tables: pd.DataFrame) -> pd.DataFrame:
+        from ctcd.reporting.tables import collect_scores
+
+        return collect_scores(_named(tables), majority)
+
+    def collect_histories(*tables: pd.DataFrame) -> pd.DataFrame:
+        from ctcd.reporting.tables import collect_histories
+
+        return collect_histories(_named(tables))
+
+    def bootstrap_scores(scores: pd.DataFrame, reporting: ReportingParameters, *tables: pd.DataFrame) -> pd.DataFrame:
+        return nodes.bootstrap_scores(study, scores, _named(tables), reporting)
+
+    def count_confusions(*tables: pd.DataFrame) -> pd.DataFrame:
+        from ctcd.reporting.tables import confusions
+
+        return confusions(_named(tables))
+
+    def _named(tables: tuple[Any, ...]) -> Mapping[str, Any]:
+        return dict(zip(variants, tables, strict=True))
+
+    def of_variants(kind: str) -> list[str]:
+        return [f"{variant}.{kind}" for variant in variants]
+
+    def own(*names: str) -> list[str]:
+        return [f"report.{study.name}.{name}" for name in names]
+
+    def node(function: Callable[..., Any], inputs: list[str], *outputs: str) -> Node:
+        made = own(*outputs)
+        return Node(function, inputs, made if len(made) > 1 else made[0], name=f"{function.__name__}.{study.name}")
+
+    figures = own("score_differences", "score_bars", "loss_curves")
+    tables = own("scores", "comparison", "claims", "seeds", "heldout_losses")
+    settings = ["params:pretraining", "params:variants"]
+    return Pipeline(
+        [
+            node(check_models, ["corpus_report", *settings, *of_variants("runs"), *of_variants("scores")], "runs"),
+            node(nodes.describe_models, own("runs"), "provenance"),
+            node(collect_scores, ["majority_scores", *of_variants("scores")], "scores"),
+            node(collect_histories, of_variants("history"), "histories"),
+            node(_about(study, nodes.compare_scores), [*own("scores"), "params:reporting"], "comparison"),
+            node(
+                bootstrap_scores, [*own("scores"), "params:reporting", *of_variants("predictions")], "paired_bootstrap"
+            ),
+            node(count_confusions, of_variants("predictions"), "confusions"),
+            node(nodes.measure_losses, own("histories"), "heldout_losses"),
+            node(
+                _about(study, nodes.decide_claims),
+                [*own("scores", "heldout_losses", "paired_bootstrap"), "params:reporting"],
+                "claims",
+                "seeds",
+            ),
+            node(
+                nodes.draw_figures,
+                [*own("comparison", "histories"), "corpus_report"],
+                "score_differences",
+                "score_bars",
+                "loss_curves",
+            ),
+            node(
+                _about(study, nodes.write_report),
+                [*tables, *figures, "corpus_report", *own("provenance")],
+                "report",
+                "summary",
+            ),
+        ],
+        tags="report",
+    )
+
+
+def _about(study: Study, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A node function that knows its study."""
+    return update_wrapper(partial(function, study), function)
