@@ -50,6 +50,7 @@ def warnings_in(caplog) -> list[str]:
 def project(tmp_path_factory) -> Path:
     """Make a project with a database, once: MLflow takes seconds for it."""
     folder = tmp_path_factory.mktemp("project")
+    metrics_logger.setLevel(logging.NOTSET)  # as Kedro leaves it where it configures logging after this was imported
     hook = hook_at(folder, PARAMETERS)
     hook.before_pipeline_run(RUN)
     for step in range(1, 1201):

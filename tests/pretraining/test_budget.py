@@ -100,6 +100,7 @@ def test_a_training_of_so_many_seconds_ends_by_the_clock_with_a_learning_rate_ne
 ) -> None:
     settings = pretraining.model_copy(update={"minutes": 2 / 60, "batch_size": 4})
     store = StateStore(tmp_path, "variant")
+    execution = execution.model_copy(update={"checkpoint_seconds": 1e-9})  # so that the last step leaves a state
     _, history = pretrain(shards, tokenizer, METHODS["ctcd"], settings, execution, store)
     table = history.table()
     rates = table[table["metric"] == "learning_rate"].set_index("step")["value"]

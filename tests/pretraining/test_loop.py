@@ -134,7 +134,7 @@ def test_a_request_to_stop_that_comes_between_two_decisions_saves_the_state_all_
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, InputError), (signal.SIGINT, KeyboardInterrupt)])
-@pytest.mark.parametrize("function", ["_evaluate", "save_training"])
+@pytest.mark.parametrize("function", ["_evaluate", "_evaluate_at_the_end"])
 def test_a_request_to_stop_that_comes_at_the_very_end_is_answered_when_all_is_saved(
     function, number, error, shards, tokenizer, pretraining, execution, store, monkeypatch
 ) -> None:

@@ -1,5 +1,6 @@
 """The trainings of a variant: what is missing is trained, the rest is found."""
 
+import copy
 import shutil
 from pathlib import Path
 
@@ -186,6 +187,14 @@ def test_a_record_says_what_the_training_was_and_what_it_was_made_by(train: Trai
     assert record["identity"]["data"] == record["data"]["fingerprint"] == shards.metadata["fingerprint"]
     assert record["made_by"].keys() >= {"versions", "python", "device", "precision", "started", "seconds"}
     assert record["made_by"]["precision"] == "float32"
+
+
+def test_another_tokenizer_is_refused_also_where_all_models_are_there(train: Trainings, tokenizer) -> None:
+    train("ctcd")
+    train.tokenizer = copy.deepcopy(tokenizer)
+    train.tokenizer.add_tokens(["another"])
+    with pytest.raises(InputError, match="another tokenizer"):
+        train("ctcd")
 
 
 def test_a_models_card_names_its_run(train: Trainings) -> None:

@@ -129,6 +129,9 @@ class _Run:
         self._queue_handler = QueueHandler(records)
         self._listener = QueueListener(records, self._collector)
         self._listener.start()
+        # A configuration of logging that came after the logger was made has taken both back.
+        metrics_logger.setLevel(logging.DEBUG)
+        metrics_logger.propagate = False
         metrics_logger.addHandler(self._queue_handler)
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from ctcd.corpus.shards import Shards
 from ctcd.distillation.methods import ROLES, Role, find_method
 from ctcd.engine.hardware import Hardware, choose_hardware
 from ctcd.engine.settings import ExecutionParameters
+from ctcd.lineage.digest import tokenizer_fingerprint
 from ctcd.lineage.record import made_by, without_secrets
 from ctcd.lineage.run_store import Request, Run, RunStore, write_record
 from ctcd.lineage.state import StateStore
@@ -54,6 +55,7 @@ def train_variant(
     Raises:
         InputError: for what the user can put right.
     """
+    shards.check_tokenizer(tokenizer_fingerprint(tokenizer))  # also where nothing is left to train
     frozen_role = find_method(variant.method, variant.weights).frozen if source is not None else None
     planned: list[tuple[int, PlannedRun]] = []
     requests = []
