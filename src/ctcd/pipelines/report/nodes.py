@@ -7,17 +7,18 @@ import pandas as pd
 
 from ctcd.pretraining.settings import SharedPretraining, VariantParameters
 from ctcd.reporting.settings import ReportingParameters
+from ctcd.studies.study import Study
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from ctcd.studies.study import Study
+    from plotly.graph_objects import Figure
+else:  # Kedro reads the annotations of parameters when it starts, and must not load plotly for that
+    Figure = Any
 
 Record = Mapping[str, Any]
 
 
 def check_models(
-    study: "Study",
+    study: Study,
     corpus_report: Mapping[str, Any],
     pretraining: SharedPretraining,
     variants: Mapping[str, Any],
@@ -42,7 +43,7 @@ def check_models(
     return [record for variant in study.variants for record in records[variant]]
 
 
-def compare_scores(study: "Study", scores: pd.DataFrame, reporting: ReportingParameters) -> pd.DataFrame:
+def compare_scores(study: Study, scores: pd.DataFrame, reporting: ReportingParameters) -> pd.DataFrame:
     """Per task and on the mean: every model, the differences that are claimed, and the gains over random weights."""
     from ctcd.reporting.statistics import compare
 
@@ -50,7 +51,7 @@ def compare_scores(study: "Study", scores: pd.DataFrame, reporting: ReportingPar
 
 
 def bootstrap_scores(
-    study: "Study", scores: pd.DataFrame, predictions: Mapping[str, pd.DataFrame], reporting: ReportingParameters
+    study: Study, scores: pd.DataFrame, predictions: Mapping[str, pd.DataFrame], reporting: ReportingParameters
 ) -> pd.DataFrame:
     """The same differences, resampled over pre-training seeds and examples; `predictions` are by variant."""
     from ctcd.reporting.bootstrap import bootstrap_differences
@@ -79,7 +80,7 @@ def measure_losses(histories: pd.DataFrame) -> pd.DataFrame:
 
 
 def decide_claims(
-    study: "Study",
+    study: Study,
     scores: pd.DataFrame,
     losses: pd.DataFrame,
     bootstrap: pd.DataFrame,
@@ -94,7 +95,7 @@ def decide_claims(
 
 def draw_figures(
     comparison: pd.DataFrame, histories: pd.DataFrame, corpus_report: Mapping[str, Any]
-) -> "tuple[go.Figure, ...]":
+) -> tuple[Figure, ...]:
     """Score differences, score bars and loss curves."""
     from ctcd.reporting.figures import loss_curves, score_bars, score_differences
 
@@ -113,15 +114,15 @@ def describe_models(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def write_report(
-    study: "Study",
+    study: Study,
     scores: pd.DataFrame,
     comparison: pd.DataFrame,
     claims: pd.DataFrame,
     seeds: pd.DataFrame,
     losses: pd.DataFrame,
-    score_differences: "go.Figure",
-    score_bars: "go.Figure",
-    loss_curves: "go.Figure",
+    score_differences: Figure,
+    score_bars: Figure,
+    loss_curves: Figure,
     corpus_report: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> tuple[str, str]:
@@ -145,7 +146,7 @@ def write_report(
     return page, study_text(claims, comparison, losses)
 
 
-def _pairs(study: "Study") -> list[tuple[str, str]]:
+def _pairs(study: Study) -> list[tuple[str, str]]:
     """The differences of a study: what it claims, and each pre-trained model against random weights."""
     from ctcd.reporting.claims import claimed_pairs
     from ctcd.reporting.statistics import gains_over_random_weights
