@@ -66,6 +66,13 @@ def test_gradients_lie_where_their_weights_do(tokenizer) -> None:
     torch.testing.assert_close(block.gradients.norm(), used.norm())
 
 
+def test_what_stays_in_float32_has_gradients_in_float32(tokenizer) -> None:
+    model = model_of("bert", tokenizer)
+    blocks = ParameterBlocks(model, torch.bfloat16, keep=nn.Embedding, gradient_dtype=torch.bfloat16).blocks
+    assert {block.rounded.dtype for block in blocks} == {torch.float32, torch.bfloat16}
+    assert all(block.gradients.dtype == block.rounded.dtype for block in blocks)
+
+
 def test_a_state_is_restored_by_a_model_whose_blocks_are_others(tokenizer, pretraining) -> None:
     muon = Optimiser(model_of("bert", tokenizer), pretraining.optimiser, HALF, keep=nn.Embedding)
     one, other = (Optimiser(model_of("bert", tokenizer), ADAMW, HALF) for _ in range(2))

@@ -96,19 +96,21 @@ class ParameterBlocks:
             dtype: float32 or bfloat16.
             groups: parameters that share blocks; by default all of them.
             keep: types of modules that stay in float32.
-            gradient_dtype: of the gradient blocks; None for a model that is not trained.
+            gradient_dtype: of the gradients of what does not stay in float32; None for a model that is not trained.
         """
         self._model = model
         names = {parameter: name for name, parameter in model.named_parameters()}
         kept_modules = [module for module in model.modules() if isinstance(module, keep)]
         kept = {parameter for module in kept_modules for parameter in module.parameters()}
         self.groups: list[list[Block]] = []
+        exact = None if gradient_dtype is None else torch.float32
         for group in [list(names)] if groups is None else groups:
             parts = [each for each in group if each not in kept], [each for each in group if each in kept]
+            types = (dtype, gradient_dtype), (torch.float32, exact)
             self.groups.append(
                 [
-                    Block({names[each]: each for each in part}, part_dtype, gradient_dtype)
-                    for part, part_dtype in zip(parts, (dtype, torch.float32), strict=True)
+                    Block({names[each]: each for each in part}, *part_types)
+                    for part, part_types in zip(parts, types, strict=True)
                     if part
                 ]
             )
