@@ -226,7 +226,7 @@ def test_the_mean_is_also_given_without_wnli(make_scores: Make) -> None:
 
 @pytest.mark.parametrize("tasks", [["wnli"], ["rte", "cola"]])
 def test_no_second_mean_without_wnli_beside_other_tasks(make_scores: Make, tasks: list[str]) -> None:
-    scores = make_scores({STUDENT: dict.fromkeys(tasks, [50, 51])})
+    scores = make_scores({STUDENT: {task: [50, 51] for task in tasks}})
     assert list(by_pretraining(scores)["task"]) == [*tasks, MEAN_OVER_TASKS]
 
 
