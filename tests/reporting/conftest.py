@@ -1,30 +1,62 @@
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from ctcd.reporting.tables import collect_histories, collect_scores
+from ctcd.reporting.tables import collect_histories, collect_scores, final_losses
 
+Points = Mapping[str, Sequence[float | Sequence[float]]]
 MakeScores = Callable[..., pd.DataFrame]
+MakeLosses = Callable[..., pd.DataFrame]
+
+
+def score_table(role: str, tasks: Points) -> pd.DataFrame:
+    """One metric and one split per task; a value per pre-training seed (from 1), or values per fine-tuning seed."""
+    rows = [
+        (role, pretraining_seed, task, "validation", seed, "accuracy", value / 100, 400, False)
+        for task, by_seed in tasks.items()
+        for pretraining_seed, values in enumerate(by_seed, start=1)
+        for seed, value in enumerate(np.atleast_1d(values))
+    ]
+    names = ["role", "pretraining_seed", "task", "split", "seed", "metric", "value", "examples", "is_partial"]
+    return pd.DataFrame(rows, columns=names)
 
 
 @pytest.fixture
 def make_scores() -> MakeScores:
-    """Scores from points: {(variant, role): {task: a value per seed}}, one metric and one split per task."""
+    """Scores from points: {(variant, role): {task: a value per pre-training seed, or values per fine-tuning seed}}.
 
-    def make(
-        points: Mapping[tuple[str, str], Mapping[str, Sequence[float]]], majority: Mapping[str, float] | None = None
-    ) -> pd.DataFrame:
-        def table(tasks: Mapping[str, Sequence[float]]) -> pd.DataFrame:
-            rows = [
-                (task, "validation", seed, "accuracy", value / 100, 400, False)
-                for task, values in tasks.items()
-                for seed, value in enumerate(values)
-            ]
-            return pd.DataFrame(rows, columns=["task", "split", "seed", "metric", "value", "examples", "is_partial"])
+    A model without a role is one that somebody gives: its values are per fine-tuning seed.
+    """
 
-        floor = None if majority is None else table({task: [value] for task, value in majority.items()})
-        return collect_scores([table(tasks) for tasks in points.values()], list(points), floor)
+    def make(points: Mapping[tuple[str, str], Points], majority: Mapping[str, float] | None = None) -> pd.DataFrame:
+        tables: dict[str, pd.DataFrame] = {}
+        for (variant, role), tasks in points.items():
+            table = score_table(role, tasks)
+            if not role:
+                table = table.assign(seed=table["pretraining_seed"] - 1).drop(columns=["role", "pretraining_seed"])
+            tables[variant] = pd.concat([tables[variant], table]) if variant in tables else table
+        if majority is None:
+            return collect_scores(tables)
+        floor = score_table("", {task: [value] for task, value in majority.items()})
+        return collect_scores(tables, floor.drop(columns=["role", "pretraining_seed"]))
+
+    return make
+
+
+@pytest.fixture
+def make_losses() -> MakeLosses:
+    """Held-out losses from {model: a value per pre-training seed, from 1}."""
+
+    def make(nats: Mapping[str, Sequence[float]]) -> pd.DataFrame:
+        rows = [
+            (model, seed, 20, 20_000, value, 0.3, 4_930_000)
+            for model, values in nats.items()
+            for seed, value in enumerate(values, start=1)
+        ]
+        names = ["model", "pretraining_seed", "steps", "tokens", "heldout_loss", "heldout_accuracy", "parameters"]
+        return pd.DataFrame(rows, columns=names)
 
     return make
 
@@ -47,24 +79,35 @@ def study_scores(make_scores: MakeScores) -> pd.DataFrame:
 
 @pytest.fixture
 def study_history() -> pd.DataFrame:
-    """Two variants, two evaluations; the standalone pair has no soft loss."""
+    """Three variants, three seeds. Random weights have one measurement; the standalone pair has no soft loss."""
 
     def table(teacher: float, student: float, soft: float) -> pd.DataFrame:
         rows = [
-            (step, 1000 * step, role, metric, value)
-            for role, loss in (("teacher", teacher), ("student", student))
+            (seed, step, 1000 * step, role, metric, value)
+            for seed, more in ((1, -0.01), (2, 0.0), (3, 0.01))
+            for role, loss, size in (("teacher", teacher + more, 7_000_000), ("student", student + more, 4_930_000))
             for step, metric, value in [
-                (0, "heldout_loss", 8.0),
-                (0, "heldout_accuracy", 0.0),
+                (0, "parameters", size),
+                (0, "sampled_heldout_loss", 8.0),
                 (10, "hard_loss", loss + 0.2),
                 (10, "soft_loss", soft),
                 (20, "hard_loss", loss + 0.1),
                 (20, "soft_loss", soft / 2),
+                (20, "sampled_heldout_loss", loss + 0.05),
                 (20, "heldout_loss", loss),
                 (20, "heldout_accuracy", 0.3),
+                (20, "tokens_per_second", 1e4),
             ]
         ]
-        rows.append((20, 20_000, "pair", "tokens_per_second", 1e4))
-        return pd.DataFrame(rows, columns=["step", "tokens", "role", "metric", "value"])
+        return pd.DataFrame(rows, columns=["pretraining_seed", "step", "tokens", "role", "metric", "value"])
 
-    return collect_histories([table(4.0, 4.4, 0.0), table(3.9, 4.2, 0.2)], ["standalone", "ctcd"])
+    untrained = table(8.0, 8.1, 0.0)
+    measured = untrained["metric"].isin(["heldout_loss", "heldout_accuracy", "parameters"])
+    untrained = untrained[measured].assign(step=0, tokens=0)
+    trained = {"standalone": table(4.0, 4.4, 0.0), "ctcd": table(3.9, 4.2, 0.2)}
+    return collect_histories({"untrained": untrained, **trained})
+
+
+@pytest.fixture
+def study_losses(study_history: pd.DataFrame) -> pd.DataFrame:
+    return final_losses(study_history)

@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 from plotly.offline import get_plotlyjs
 
+from ctcd.reporting.claims import check_claims, claimed_pairs, seed_table
 from ctcd.reporting.figures import loss_curves, score_bars, score_differences
+from ctcd.reporting.findings import find_controls
 from ctcd.reporting.page import render_report
-from ctcd.reporting.statistics import compare
-from ctcd.reporting.tables import heldout_losses
-from ctcd.reporting.verdicts import verdicts
+from ctcd.reporting.statistics import compare, gains_over_random_weights
+from ctcd.reporting.tables import final_losses, model_names
+from ctcd.studies.study import Claim
 
 Make = Callable[..., pd.DataFrame]
 HOSTILE = "<script>alert('a & b')</script>"
@@ -28,18 +30,22 @@ CORPUS: dict[str, Any] = {
     "sample": {"source": "numpy", "raw": "Return an array.", "tokens": ["return", "an", "array", "."]},
 }
 PROVENANCE: dict[str, Any] = {
-    "time": "2026-01-02T03:04:05+00:00",
-    "commit": "0123abcd",
-    "dirty": True,
-    "versions": {"torch": "2.13.0"},
-    "python": "3.11.9",
-    "platform": "Linux",
-    "processor": "Some CPU",
-    "cores": 2,
-    "memory_bytes": 8 * 2**30,
-    "accelerators": [],
-    "parameters": {"pretraining": {"steps": 20, "seed": 1}},
+    "runs": 15,
+    "facts": {
+        "Commit": ["0123abcd with uncommitted changes", "4567cdef"],
+        "Device": ["Some CPU"],
+        "Packages": ["torch 2.13.0, numpy 2.0.0"],
+        "Started": ["2026-01-02T03:04:05+00:00"],
+    },
+    "settings": {"steps": 20, "student.layers": 2},
+    "differences": {"temperature": {"ctcd": 2.0, "one_way student": 2.0, "standalone student": 1.0}},
 }
+CLAIMS = (
+    Claim(better="ctcd student", than="standalone teacher", primary=True, paper=1.66),
+    Claim(better="ctcd student", than="standalone student"),
+    Claim(better="ctcd teacher", than="standalone teacher"),
+    Claim(better="ctcd student", than="standalone teacher", on="heldout_loss"),
+)
 
 
 class Elements(HTMLParser):
@@ -77,32 +83,38 @@ class Elements(HTMLParser):
 def render(
     scores: pd.DataFrame,
     history: pd.DataFrame,
+    claims: tuple[Claim, ...] = CLAIMS,
     corpus: dict[str, Any] = CORPUS,
     provenance: dict[str, Any] = PROVENANCE,
-    title: str = "A study",
+    question: str = "Is it better?",
 ) -> str:
     bootstrap = pd.DataFrame(
         [("mean over tasks", "ctcd student", "standalone teacher", -4.5, -8.75, -0.25)],
         columns=["task", "model", "reference", "difference", "low", "high"],
     )
-    comparison, losses = compare(scores, 0.95), heldout_losses(history, 6.5, {"ctcd student": 4_930_000})
+    pairs = [*claimed_pairs(claims), *gains_over_random_weights(list(model_names(scores).unique()))]
+    comparison, losses = compare(scores, pairs, 0.95, "pretraining_seed"), final_losses(history)
     return render_report(
+        question=question,
+        claims=check_claims(claims, scores, losses, bootstrap, 0.95),
+        controls=find_controls(comparison, losses, corpus["unigram_entropy"]),
         scores=scores,
         comparison=comparison,
-        bootstrap=bootstrap,
         losses=losses,
-        verdicts=verdicts(comparison, losses),
-        differences_figure=score_differences(comparison),
-        scores_figure=score_bars(comparison),
-        losses_figure=loss_curves(history, 6.5),
+        seeds=seed_table(scores, losses),
+        figures={
+            "differences": score_differences(comparison),
+            "scores": score_bars(comparison),
+            "losses": loss_curves(history, 6.5),
+        },
         corpus=corpus,
         provenance=provenance,
-        title=title,
     )
 
 
 def words(html: str) -> str:
-    return re.sub(r"\s+", " ", Elements(html).text)
+    """What a reader sees, cells of tables apart."""
+    return re.sub(r"\s+", " ", Elements(re.sub("(?=</t[dh]>|<span)", " ", html)).text)
 
 
 def test_page_loads_nothing_from_anywhere(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
@@ -120,23 +132,35 @@ def test_every_figure_is_drawn_in_its_place(study_scores: pd.DataFrame, study_hi
         assert html.count(f'<div id="{name}"') == 1
 
 
-def test_the_claim_comes_before_anything_else(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
+def test_the_primary_claim_comes_before_anything_else(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
     text = words(render(study_scores, study_history))
     positions = [
         text.index(part)
         for part in (
-            "The paper’s claim: contradicted",
-            "The ctcd student loses to the standalone teacher by 4.98 points",
-            "Intervals cover the fine-tuning seeds only.",
+            "Is it better? Every variant was trained with 3 pre-training seeds: 1, 2, 3.",
+            "worse The ctcd student is worse than the standalone teacher by 4.98 points",
+            "better The ctcd student is better than the standalone student by 5.00 points",
+            "worse The ctcd student is worse than the standalone teacher by 0.200 nats",
+            "undecided The ctcd teacher is 0.00 points",
+            "Do the tasks need pre-training? yes",
             "Figures",
+            "Scores per task",
             "Gains over random weights",
-            "Held-out losses",
+            "Seed by seed",
             "Corpus",
             "How to read this",
             "Provenance",
         )
     ]
     assert positions == sorted(positions)
+
+
+def test_an_undecided_primary_claim_is_the_headline_all_the_same(
+    study_scores: pd.DataFrame, study_history: pd.DataFrame
+) -> None:
+    claims = (CLAIMS[1], CLAIMS[2].model_copy(update={"primary": True}))
+    text = words(render(study_scores, study_history, claims))
+    assert text.index("undecided The ctcd teacher is") < text.index("better The ctcd student is")
 
 
 def test_numbers_of_the_tables_are_on_the_page(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
@@ -146,55 +170,101 @@ def test_numbers_of_the_tables_are_on_the_page(study_scores: pd.DataFrame, study
         "66.0 ±2.6",
         "−4.98",
         "−5.17 to −4.79",
-        "4.9 M",
+        "+1.66",
+        "4.93 M",
         "4.200",
-        "2.300",
+        "ctcd student 3 4.210 62.0",  # seed by seed
+        "word frequencies alone 6.500",
         "train 1,234, held-out 7",
+        "0.025",
     ):
         assert part in text
-    for part in ("0.025", "0123abcd with uncommitted changes", "2026-01-02 03:04 UTC", "8.0 GiB", "torch 2.13.0"):
+    for part in (
+        "Read from the records of the 15 trainings",
+        "0123abcd with uncommitted changes; 4567cdef",
+        "torch 2.13.0, numpy 2.0.0",
+        "2026-01-02T03:04:05+00:00",
+        "2.0: ctcd, one_way student",
+        "1.0: standalone student",
+        '"steps": 20',
+    ):
         assert part in text
-    assert '"steps": 20' in text
+    assert not re.search(r"\bnan\b", text.lower())
 
 
 def test_everything_from_data_is_escaped(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
     corpus = {**CORPUS, "source": HOSTILE, "sample": {"source": HOSTILE, "raw": HOSTILE, "tokens": [HOSTILE, "<b>"]}}
-    provenance = {**PROVENANCE, "processor": HOSTILE, "parameters": {HOSTILE: HOSTILE}}
+    provenance = {
+        "runs": 1,
+        "facts": {HOSTILE: [HOSTILE]},
+        "settings": {HOSTILE: HOSTILE},
+        "differences": {HOSTILE: {HOSTILE: HOSTILE, "b": 1}},
+    }
     rename = {"ctcd": HOSTILE}
-    html = render(
-        study_scores.assign(
-            variant=study_scores["variant"].replace(rename), task=study_scores["task"].replace({"topic": HOSTILE})
-        ),
-        study_history.assign(variant=study_history["variant"].replace(rename)),
-        corpus,
-        provenance,
-        HOSTILE,
+    scores = study_scores.assign(
+        variant=study_scores["variant"].replace(rename), task=study_scores["task"].replace({"topic": HOSTILE})
     )
+    history = study_history.assign(variant=study_history["variant"].replace(rename))
+    claims = (Claim(better=f"{HOSTILE} student", than="standalone teacher", primary=True), CLAIMS[0])
+    html = render(scores, history, claims, corpus, provenance, HOSTILE)
     assert HOSTILE not in html
     plain = Elements(render(study_scores, study_history))
     assert len(Elements(html).scripts) == len(plain.scripts)
     assert "alert('a & b')" in words(html)
 
 
-def test_one_seed_is_reported_without_intervals(make_scores: Make, study_history: pd.DataFrame) -> None:
-    scores = make_scores({("standalone", "teacher"): {"topic": [61]}, ("ctcd", "student"): {"topic": [60]}})
-    text = words(render(scores, study_history))
-    assert "one fine-tuning seed has no interval and decides nothing" in text
+@pytest.fixture
+def one_seed(make_scores: Make, study_history: pd.DataFrame) -> str:
+    """The page of a study with one pre-training seed: a huge difference, and many fine-tunings."""
+    models = {("standalone", "teacher"): [[61, 61.1, 61.2]], ("ctcd", "student"): [[90, 90.1, 90.2]]}
+    scores = make_scores(
+        {model: {"topic": values} for model, values in models.items()} | {("untrained", "student"): {"topic": [[50]]}}
+    )
+    return render(scores, study_history[study_history["pretraining_seed"] == 1])
+
+
+def test_one_seed_is_reported_without_intervals(one_seed: str) -> None:
+    text = words(one_seed)
+    assert "Every variant was trained with 1 pre-training seed: 1." in text
+    assert "With one seed there is no interval, and nothing is decided." in text
+    assert "over 1 pre-training seed." in text
+    assert "+29.00 points on the mean over tasks in one pre-training, which decides nothing" in text
     assert not re.search(r"\bnan\b", text.lower())
-    assert "over 1 fine-tuning seed." in text
+    assert not re.search(r"\d ±\d", text)
 
 
-def test_a_study_without_standalone_has_no_table_of_differences(
+def test_with_one_seed_nothing_is_called_better_or_worse(one_seed: str) -> None:
+    styled = set(re.findall(r'class="([^"]*)"', one_seed))
+    assert not {name for names in styled for name in names.split()} & {"better", "worse"}
+    said = re.findall(r"[^.]*\b(?:better|worse)\b[^.]*\.", words(one_seed).replace("Is it better?", ""))
+    # Two sentences say how to read a difference, whatever came out.
+    assert [re.sub(r"^.*(?=A difference|Right of)", "", sentence).strip() for sentence in said] == [
+        "A difference above zero says that the first-named model is better.",
+        "Right of zero the first-named model is better.",
+    ]
+
+
+def test_what_was_not_measured_is_said(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
+    text = words(render(study_scores[study_scores["variant"] != "standalone"], study_history))
+    assert "not measured No pre-training seed has measured both the ctcd student and the standalone teacher" in text
+
+
+def test_a_study_without_claims_has_no_headline_and_no_table_of_them(
     study_scores: pd.DataFrame, study_history: pd.DataFrame
 ) -> None:
-    html = render(study_scores[study_scores["variant"] != "standalone"], study_history)
-    assert "The paper’s claim: not tested" in words(html)
+    html = render(study_scores, study_history, ())
     assert 'id="differences-figure"' not in html
+    assert 'class="verdict' not in html
+    assert "Measured by" not in words(html)
 
 
 def test_missing_seeds_are_listed(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
-    dropped = (study_scores["variant"] == "ctcd") & (study_scores["seed"] == 2) & (study_scores["task"] == "topic")
-    text = words(render(study_scores[~dropped], study_history))
+    is_dropped = (
+        (study_scores["variant"] == "ctcd")
+        & (study_scores["pretraining_seed"] == 2)
+        & (study_scores["task"] == "topic")
+    )
+    text = words(render(study_scores[~is_dropped], study_history))
     assert "ctcd student on topic: 2 seeds" in text
     assert "ctcd student on word order" not in text
 
@@ -202,10 +272,11 @@ def test_missing_seeds_are_listed(study_scores: pd.DataFrame, study_history: pd.
 def test_corpus_without_a_sample_and_code_without_a_commit_are_left_out(
     study_scores: pd.DataFrame, study_history: pd.DataFrame
 ) -> None:
-    outside = {key: value for key, value in PROVENANCE.items() if key not in ("commit", "dirty")}
-    text = words(render(study_scores, study_history, {**CORPUS, "sample": {}}, outside))
+    outside = {**PROVENANCE, "facts": {**PROVENANCE["facts"], "Commit": []}, "differences": {}}
+    text = words(render(study_scores, study_history, corpus={**CORPUS, "sample": {}}, provenance=outside))
     assert "as it was written" not in text
     assert "Commit" not in text
+    assert "in which the trainings differ" not in text
 
 
 @pytest.mark.parametrize("examples", [100, 2500])
@@ -220,7 +291,7 @@ def test_reader_is_told_the_error_of_a_finite_task(
 def test_the_interval_over_examples_and_seeds_stands_beside_the_one_over_seeds(
     study_scores: pd.DataFrame, study_history: pd.DataFrame
 ) -> None:
-    assert "−8.75 to −0.25" in words(render(study_scores, study_history))
+    assert "−5.17 to −4.79 −8.75 to −0.25" in words(render(study_scores, study_history))
 
 
 def test_partial_tasks_and_both_means_are_in_the_table_of_tasks(make_scores: Make, study_history: pd.DataFrame) -> None:

@@ -1,73 +1,101 @@
 import json
-import shutil
-import subprocess
-from datetime import datetime
-from pathlib import Path
+from typing import Any
 
-import pytest
-import torch
+from ctcd.reporting.provenance import describe_runs
 
-from ctcd.reporting import provenance
-from ctcd.reporting.provenance import HIDDEN, describe_run, without_secrets
-
-PARAMETERS = {"pretraining": {"seed": 1, "optimiser": {"name": "muon"}}}
-
-
-def test_run_is_described_in_plain_json() -> None:
-    run = describe_run(PARAMETERS)
-    assert json.loads(json.dumps(run)) == run
-    assert run["parameters"] == PARAMETERS
-    assert run["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
-    assert run["cores"] >= 1
-    assert run["processor"]
-    assert datetime.fromisoformat(run["time"]).utcoffset() is not None
-    assert len(run["accelerators"]) == torch.cuda.device_count()
+MADE_BY: dict[str, Any] = {
+    "commit": "0123abcd",
+    "is_modified": False,
+    "versions": {"ctcd": "1.0", "torch": "2.13.0"},
+    "python": "3.11.9",
+    "platform": "Linux-6",
+    "processor": "Some CPU",
+    "device": "cpu",
+    "precision": "float32",
+    "started": "2026-01-02T03:04:05+00:00",
+}
+IDENTITY: dict[str, Any] = {"seed": 1, "steps": 20, "learning_rate": 0.001, "source": None, "data": "abc123"}
+DATA = {"source": "package documentation", "fingerprint": "abc123"}
 
 
-def test_secrets_are_hidden_at_any_depth() -> None:
-    hidden = without_secrets({"hub": [{"api_key": "abc", "access_token": "def"}], "password": "ghi", "secret": 1})
-    assert hidden == {"hub": [{"api_key": HIDDEN, "access_token": HIDDEN}], "password": HIDDEN, "secret": HIDDEN}
-    assert without_secrets({"store": "s3://me:word@host/bucket"}) == {"store": f"s3://{HIDDEN}@host/bucket"}
+def record(
+    variant: str, roles: tuple[str, ...], seed: int = 1, made_by: Any = None, without: str = "", **identity: Any
+) -> dict[str, Any]:
+    made = {name: value for name, value in {**MADE_BY, **(made_by or {})}.items() if name != without}
+    return {
+        "run": f"{variant}{roles}{seed}",
+        "variant": variant,
+        "pretraining_seed": seed,
+        "roles": list(roles),
+        "identity": {**IDENTITY, "seed": seed, **identity},
+        "source": None,
+        "data": DATA,
+        "made_by": made,
+    }
 
 
-def test_names_that_only_resemble_secrets_are_shown() -> None:
-    plain = {"tokenizer": "bert", "training_tokens": 5, "keep_checkpoints": 2, "documents": "https://host/a@b"}
-    assert without_secrets(plain) == plain
+BOTH = ("teacher", "student")
 
 
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a Git repository with one commit, in which the code claims to lie."""
-    if shutil.which("git") is None:
-        pytest.skip("needs git")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    (tmp_path / "code.py").write_text("pass\n")
-    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-    for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "first"]):
-        subprocess.run(["git", "-C", str(tmp_path), *command], check=True, capture_output=True)
-    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "code.py"))
-    return tmp_path
+def test_every_fact_is_that_of_the_records() -> None:
+    found = describe_runs([record("ctcd", BOTH, 1), record("ctcd", BOTH, 2)])
+    assert found["runs"] == 2
+    assert found["facts"] == {
+        "Commit": ["0123abcd"],
+        "Device": ["Some CPU"],
+        "Precision": ["float32"],
+        "System": ["Linux-6"],
+        "Python": ["3.11.9"],
+        "Packages": ["ctcd 1.0, torch 2.13.0"],
+        "Corpus": ["package documentation (abc123)"],
+        "Pre-training seeds": ["1", "2"],
+        "Started": ["2026-01-02T03:04:05+00:00"],
+    }
 
 
-def test_commit_of_a_clean_repository(repository: Path) -> None:
-    head = subprocess.run(["git", "-C", str(repository), "rev-parse", "HEAD"], capture_output=True, text=True).stdout
-    run = describe_run({})
-    assert (run["commit"], run["dirty"]) == (head.strip(), False)
+def test_it_is_plain_json() -> None:
+    found = describe_runs([record("ctcd", BOTH, 1), record("standalone", ("teacher",), 2, steps=30)])
+    assert json.loads(json.dumps(found)) == found
 
 
-def test_changed_code_is_dirty(repository: Path) -> None:
-    (repository / "code.py").write_text("raise SystemExit\n")
-    assert describe_run({})["dirty"] is True
+def test_trainings_of_different_code_and_machines_name_each_once() -> None:
+    changed = {"is_modified": True, "device": "Some GPU", "precision": "bfloat16", "started": "2026-01-05T00:00:00"}
+    records = [record("ctcd", BOTH, 2, changed), record("ctcd", BOTH, 1), record("standalone", ("teacher",), 1)]
+    facts = describe_runs(records)["facts"]
+    assert facts["Commit"] == ["0123abcd with uncommitted changes", "0123abcd"]
+    assert facts["Device"] == ["Some GPU", "Some CPU"]
+    assert facts["Precision"] == ["bfloat16", "float32"]
+    assert facts["Started"] == ["2026-01-02T03:04:05+00:00", "to 2026-01-05T00:00:00"]
 
 
-def test_code_that_no_repository_tracks_has_no_commit(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = repository / ".venv"
-    installed.mkdir()
-    (installed / "code.py").write_text("pass\n")
-    monkeypatch.setattr(provenance, "__file__", str(installed / "code.py"))
-    assert "commit" not in describe_run({})
+def test_code_that_no_repository_tracks_has_no_commit() -> None:
+    records = [record("ctcd", BOTH, without="commit")]
+    assert describe_runs(records)["facts"]["Commit"] == []
 
 
-def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert "commit" not in describe_run({})
+def test_settings_are_those_that_all_trainings_have_and_the_others_are_named_by_training() -> None:
+    found = describe_runs(
+        [
+            record("ctcd", BOTH, 1, temperature=2.0),
+            record("ctcd", BOTH, 2, temperature=2.0),
+            record("standalone", ("teacher",), 1, steps=33),
+            record("standalone", ("student",), 1),
+        ]
+    )
+    assert found["settings"] == {"learning_rate": 0.001, "source": None, "data": "abc123", "temperature": 2.0}
+    assert found["differences"] == {"steps": {"ctcd": 20, "standalone teacher": 33, "standalone student": 20}}
+
+
+def test_seeds_are_a_fact_and_no_difference() -> None:
+    found = describe_runs([record("ctcd", BOTH, 1), record("ctcd", BOTH, 2)])
+    assert found["differences"] == {}
+    assert "seed" not in found["settings"]
+
+
+def test_settings_that_differ_between_the_seeds_of_one_training_are_not_hidden() -> None:
+    """The frozen teacher of each seed is another run."""
+    found = describe_runs(
+        [record("one_way", ("student",), 1, source="aa"), record("one_way", ("student",), 2, source="bb")]
+    )
+    assert "source" not in found["settings"]
+    assert found["differences"] == {"source": {"one_way student, seed 1": "aa", "one_way student, seed 2": "bb"}}

@@ -1,19 +1,40 @@
+import re
 from collections.abc import Callable
 
 import pandas as pd
 
+from ctcd.reporting.bootstrap import COLUMNS as BOOTSTRAP_COLUMNS
+from ctcd.reporting.claims import check_claims, claimed_pairs
 from ctcd.reporting.statistics import compare
-from ctcd.reporting.tables import heldout_losses
-from ctcd.reporting.terminal import comparison_text, scores_text
+from ctcd.reporting.terminal import scores_text, study_text
+from ctcd.studies.study import Claim
 
 Make = Callable[..., pd.DataFrame]
+CLAIMS = (
+    Claim(better="ctcd student", than="standalone teacher", primary=True),
+    Claim(better="ctcd student", than="standalone student"),
+    Claim(better="ctcd teacher", than="standalone teacher"),
+    Claim(better="ctcd student", than="standalone teacher", on="heldout_loss"),
+)
 
 
-def test_default_study_as_text(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
-    text = comparison_text(compare(study_scores, 0.95), heldout_losses(study_history, 6.5))
-    assert text == "\n".join(
+def text_of(scores: pd.DataFrame, losses: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS, width: int = 100) -> str:
+    table = check_claims(claims, scores, losses, pd.DataFrame(columns=BOOTSTRAP_COLUMNS), 0.95)
+    comparison = compare(scores, claimed_pairs(claims), 0.95, "pretraining_seed")
+    return study_text(table, comparison, losses, width)
+
+
+def test_a_study_as_text(study_scores: pd.DataFrame, study_losses: pd.DataFrame) -> None:
+    assert text_of(study_scores, study_losses) == "\n".join(
         [
-            "Scores in points (mean ± half the 95 % interval over 3 fine-tuning seeds)",
+            "Differences, paired over 3 pre-training seeds, with 95 % intervals; more is better for the first-named",
+            "ctcd student - standalone teacher †  points   -4.98    -5.17 to -4.79      worse",
+            "ctcd student - standalone student    points   +5.00    +4.88 to +5.12     better",
+            "ctcd student - standalone teacher      nats  -0.200  -0.200 to -0.200      worse",
+            "ctcd teacher - standalone teacher    points    0.00    -2.42 to +2.42  undecided",
+            "† the study's primary claim; verdicts are corrected for 4 claims",
+            "",
+            "Scores in points (mean ± half the 95 % interval over 3 pre-training seeds)",
             "                                           mean over",
             "                    word order      topic      tasks",
             "majority class            50.0       20.0       35.0",
@@ -24,43 +45,53 @@ def test_default_study_as_text(study_scores: pd.DataFrame, study_history: pd.Dat
             "ctcd teacher         71.0 ±2.5  61.0 ±2.5  66.0 ±2.5",
             "ctcd student         66.0 ±2.6  56.0 ±2.5  61.0 ±2.5",
             "",
-            "Differences of the mean over tasks, paired by seed, with 95 % intervals",
-            "ctcd student - standalone teacher  -4.98  -5.17 to -4.79      worse",
-            "ctcd student - standalone student  +5.00  +4.88 to +5.12     better",
-            "ctcd teacher - standalone teacher   0.00  -2.42 to +2.42  undecided",
-            "",
-            "Held-out loss on predicted words in nats, one pre-training run each",
-            "                     loss  unigram entropy  below it by  accuracy",
-            "standalone teacher  4.000            6.500        2.500    30.0 %",
-            "standalone student  4.400            6.500        2.100    30.0 %",
-            "ctcd teacher        3.900            6.500        2.600    30.0 %",
-            "ctcd student        4.200            6.500        2.300    30.0 %",
+            "Held-out loss in nats: mean and standard deviation over 3 pre-training seeds",
+            "                     loss  spread  accuracy",
+            "untrained teacher   8.000   0.010    30.0 %",
+            "untrained student   8.100   0.010    30.0 %",
+            "standalone teacher  4.000   0.010    30.0 %",
+            "standalone student  4.400   0.010    30.0 %",
+            "ctcd teacher        3.900   0.010    30.0 %",
+            "ctcd student        4.200   0.010    30.0 %",
         ]
     )
 
 
-def test_many_tasks_stay_within_the_width(make_scores: Make, study_history: pd.DataFrame) -> None:
+def test_many_tasks_stay_within_the_width(make_scores: Make, study_losses: pd.DataFrame) -> None:
     tasks = {f"task_number_{number}": [50.0 + number, 60.0] for number in range(14)}
     scores = make_scores({("standalone", "teacher"): tasks, ("ctcd", "student"): tasks})
-    text = comparison_text(compare(scores, 0.95), heldout_losses(study_history, 6.5), width=80)
+    text = text_of(scores, study_losses, claims=(), width=80)
     assert max(len(line) for line in text.splitlines()) <= 80
     assert text.count("ctcd student   ") >= 2
     assert [number for number in range(14) if f" {number}" not in text] == []
 
 
-def test_one_seed_says_that_there_is_no_interval(make_scores: Make) -> None:
-    models = {("standalone", "teacher"): {"topic": [61]}, ("ctcd", "student"): {"topic": [60]}}
-    empty = heldout_losses(pd.DataFrame(columns=["variant", "step", "tokens", "role", "metric", "value"]), 6.5)
-    text = comparison_text(compare(make_scores(models), 0.95), empty)
-    assert "one fine-tuning seed, so no interval" in text
+def test_with_one_seed_nothing_is_called_better_or_worse(make_scores: Make, make_losses: Make) -> None:
+    scores = make_scores({("standalone", "teacher"): {"topic": [[61, 62]]}, ("ctcd", "student"): {"topic": [[60, 60]]}})
+    losses = make_losses({"standalone teacher": [4.0], "ctcd student": [4.2]})
+    text = text_of(scores, losses, (CLAIMS[0], CLAIMS[3]))
+    assert "Scores in points (1 pre-training seed, so no interval)" in text
     assert "±" not in text
-    assert "ctcd student - standalone teacher  -1.00  –  undecided" in text
+    rows = [line for line in text.splitlines() if line.startswith("ctcd student - standalone teacher")]
+    assert [re.split(r" {2,}", line)[1:] for line in rows] == [
+        ["points", "-1.50", "–", "one pre-training: decides nothing"],
+        ["nats", "-0.200", "–", "one pre-training: decides nothing"],
+    ]
+    assert not re.search(r"(better|worse)$", text, re.MULTILINE)
+    assert "nan" not in text
+
+
+def test_without_claims_and_losses_the_scores_stand_alone(make_scores: Make, study_losses: pd.DataFrame) -> None:
+    text = text_of(make_scores({("ctcd", "student"): {"topic": [60, 61]}}), study_losses[:0], claims=())
+    assert text.startswith("Scores in points")
     assert "Held-out" not in text
+    assert "Differences" not in text
 
 
 def test_a_task_on_a_part_of_its_data_is_marked(make_scores: Make) -> None:
     scores = make_scores({("own", ""): {"qqp": [60, 61], "rte": [52, 53]}})
-    text = scores_text(compare(scores.assign(is_partial=scores["task"] == "qqp"), 0.95))
+    text = scores_text(compare(scores.assign(is_partial=scores["task"] == "qqp"), [], 0.95, "seed"), "seed")
     assert "qqp*" in text
     assert "rte*" not in text
     assert text.endswith("* on a part of the published data")
+    assert "over 2 fine-tuning seeds" in text

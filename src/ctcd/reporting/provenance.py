@@ -16,17 +16,30 @@ def describe_runs(records: Sequence[Record]) -> dict[str, Any]:
         runs (their number), facts (name -> the different values that the trainings have), settings (name -> the value
         that all have), differences (name -> label of the training -> value, where they differ).
     """
-    identities = {_label(record): record["identity"] for record in records}
-    names = sorted({name for identity in identities.values() for name in identity} - {"seed"})
+    names = sorted({name for record in records for name in record["identity"]} - {"seed"})
     settings, differences = {}, {}
     for name in names:
-        values = {label: identity[name] for label, identity in identities.items() if name in identity}
-        different = {repr(value) for value in values.values()}
-        if len(different) == 1:
-            settings[name] = next(iter(values.values()))
+        having = [record for record in records if name in record["identity"]]
+        values = [record["identity"][name] for record in having]
+        if len({repr(value) for value in values}) == 1:
+            settings[name] = values[0]
         else:
-            differences[name] = values
+            differences[name] = _by_training(having, name)
     return {"runs": len(records), "facts": _facts(records), "settings": settings, "differences": differences}
+
+
+def _by_training(records: Sequence[Record], name: str) -> dict[str, Any]:
+    """The values of a setting by the label of the training, and by seed only where its seeds differ."""
+    by_label: dict[str, dict[int, Any]] = {}
+    for record in records:
+        by_label.setdefault(_label(record), {})[record["pretraining_seed"]] = record["identity"][name]
+    result = {}
+    for label, by_seed in by_label.items():
+        if len({repr(value) for value in by_seed.values()}) == 1:
+            result[label] = next(iter(by_seed.values()))
+        else:
+            result |= {f"{label}, seed {seed}": value for seed, value in by_seed.items()}
+    return result
 
 
 def _facts(records: Sequence[Record]) -> dict[str, list[str]]:
