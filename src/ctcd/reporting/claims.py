@@ -89,7 +89,9 @@ def check_claims(
             **_effect(differences, confidence),
         }
         drawn = resampled.get((claim.better, claim.than)) if claim.on == "scores" else None
-        low, high = (drawn.low, drawn.high) if drawn is not None else _bootstrap(differences, confidence)
+        low, high = _bootstrap(differences, confidence)
+        if drawn is not None and len(differences) > 1:
+            low, high = float(str(drawn.low)), float(str(drawn.high))
         rows.append({**row, "bootstrap_low": low, "bootstrap_high": high})
     for row, adjusted in zip(rows, holm([float(str(row["p"])) for row in rows]), strict=True):
         row["p_holm"] = adjusted

@@ -1,6 +1,6 @@
 """The report's figures. Colour says the variant, dash or pattern says the role, wherever a model appears."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -114,8 +114,9 @@ def loss_curves(history: pd.DataFrame, unigram_entropy: float) -> go.Figure:
         vertical_spacing=0.07,
         subplot_titles=[LOSS_PANELS[metric] for metric in metrics],
     )
+    colours = _colours(curves["model"].unique())
     for panel, metric in enumerate(metrics, start=1):
-        _add_curves(figure, curves[curves["metric"] == metric], panel)
+        _add_curves(figure, curves[curves["metric"] == metric], colours, panel)
         figure.update_yaxes(title="nats per token", row=panel)
         if metric != "soft_loss":
             values = curves.loc[curves["metric"] == metric, "value"]
@@ -151,9 +152,8 @@ def _add_majority_class(figure: go.Figure, rows: pd.DataFrame, tasks: list[str])
         figure.add_scatter(x=x, y=y, name=MAJORITY, mode="lines", line=line, hovertemplate=hover)
 
 
-def _add_curves(figure: go.Figure, curves: pd.DataFrame, panel: int) -> None:
+def _add_curves(figure: go.Figure, curves: pd.DataFrame, colours: Mapping[str, str], panel: int) -> None:
     """A thick mean and a thin line per seed for each model; its entry in the legend shows and hides them all."""
-    colours = _colours(curves["model"].unique())
     named = {trace.name for trace in figure.data}
     for model in curves["model"].unique():
         variant, role = split_model_name(model)

@@ -20,6 +20,8 @@ MEAN_WITHOUT_WNLI = "mean without wnli"
 MEANS = (MEAN_OVER_TASKS, MEAN_WITHOUT_WNLI)
 
 Unit = Literal["pretraining_seed", "seed"]
+# Points or nats: what differs by less differs by rounding.
+ROUNDING = 1e-9
 UNITS: dict[Unit, str] = {"pretraining_seed": "pre-training seed", "seed": "fine-tuning seed"}
 Pair = tuple[str, str]
 
@@ -102,8 +104,8 @@ def p_value(differences: pd.Series) -> float:
     count, deviation = len(differences), float(differences.std(ddof=1))
     if count < 2:
         return math.nan
-    if deviation == 0:
-        return 0.0 if differences.mean() else 1.0
+    if deviation <= ROUNDING:
+        return 0.0 if abs(differences.mean()) > ROUNDING else 1.0
     return float(2 * stdtr(count - 1, -abs(differences.mean()) / deviation * math.sqrt(count)))
 
 
