@@ -26,3 +26,15 @@ def run_benchmark(tmp_path: Path) -> Callable[..., tuple[str, dict[str, Any]]]:
         return finished.stdout, json.loads(output.read_text(encoding="utf-8"))
 
     return run
+
+
+@pytest.fixture
+def run_gpu() -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Gives a command of `benchmarks/gpu` as a person would."""
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, str(BENCHMARKS / "gpu"), *arguments]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+    return run
