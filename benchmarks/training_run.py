@@ -18,6 +18,7 @@ from ctcd.corpus.tokenizer import load_tokenizer, train_tokenizer
 from ctcd.distillation.methods import find_method
 from ctcd.engine.hardware import choose_hardware
 from ctcd.engine.settings import ExecutionParameters
+from ctcd.engine.side_by_side import SideBySide
 from ctcd.lineage.state import StateStore
 from ctcd.pretraining.batches import to_device
 from ctcd.pretraining.heldout import MASKING_SHARE, evaluate, heldout_batches
@@ -185,4 +186,4 @@ def _heldout_loss(
         corpus.shards.sequences("heldout"),
         lambda tokens, seed, step: mask_tokens(to_device(tokens, hardware.device), masking, seed, step),
     )
-    return evaluate(Trainee.start(model, settings.optimiser, hardware), batches).loss
+    return evaluate(Trainee.start(model, settings.optimiser, hardware), batches, SideBySide(in_threads=False)).loss

@@ -1,13 +1,16 @@
 """Loss on held-out text."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from ctcd.corpus.shards import Sequences
+from ctcd.engine.side_by_side import SideBySide
 from ctcd.pretraining.masking import PredictionBatch
 from ctcd.pretraining.models import Trainee
 
@@ -45,17 +48,23 @@ def first_sequences(batches: list[PredictionBatch], count: int) -> list[Predicti
     return batches[: max(1, count // SEQUENCES_AT_ONCE)]
 
 
-@torch.no_grad()
-def evaluate(trainee: Trainee, batches: list[PredictionBatch]) -> HeldoutScore:
+def evaluate(trainee: Trainee, batches: list[PredictionBatch], side_by_side: SideBySide) -> HeldoutScore:
     """Loss and accuracy of a model over all batches, every predicted position weighing the same."""
     trainee.model.eval()
-    device = trainee.hardware.device
-    loss, correct = torch.zeros((), device=device), torch.zeros((), device=device)
-    for batch in batches:
-        # Not the compiled function: the last batch is smaller, and every new shape would be compiled anew.
-        logits = trainee.logits(batch.input_ids, batch.positions)
-        loss += functional.cross_entropy(logits.float(), batch.labels, reduction="sum")
-        correct += (logits.argmax(1) == batch.labels).sum()
+    halves = (batches[0::2], batches[1::2])
+    loss, correct = torch.stack(side_by_side(*(partial(_sums, trainee, half) for half in halves))).sum(0)
     trainee.model.train()
     positions = sum(len(batch.labels) for batch in batches)
     return HeldoutScore(float(loss) / positions, float(correct) / positions)
+
+
+@torch.no_grad()
+def _sums(trainee: Trainee, batches: list[PredictionBatch]) -> Tensor:
+    """Summed loss and number of correct predictions: (2,)."""
+    sums = torch.zeros(2, device=trainee.hardware.device)
+    for batch in batches:
+        # Not the compiled function: the last batch is smaller, and every new shape would be compiled anew.
+        logits = trainee.logits(batch.input_ids, batch.positions)
+        loss = functional.cross_entropy(logits.float(), batch.labels, reduction="sum")
+        sums += torch.stack([loss, (logits.argmax(1) == batch.labels).sum()])
+    return sums

@@ -4,7 +4,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from itertools import count
 from time import monotonic
 
@@ -12,7 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.corpus.shards import Shards
-from ctcd.distillation.methods import ROLES, Method, Role
+from ctcd.distillation.methods import Method, Role
 from ctcd.engine.progress import Progress, log_metrics
 from ctcd.engine.randomness import seed_from
 from ctcd.engine.schedule import learning_rate_factor, soft_weight_factor
@@ -212,12 +211,7 @@ def _add_scores(training: Training, name: str, scores: dict[Role, HeldoutScore])
 
 
 def _heldout_scores(training: Training, batches: list[PredictionBatch]) -> dict[Role, HeldoutScore]:
-    def score(role: Role) -> HeldoutScore | None:
-        trainee = training.trainees.get(role)
-        return None if trainee is None else evaluate(trainee, batches)
-
-    scores = training.side_by_side(*(partial(score, role) for role in ROLES))
-    return {role: found for role, found in zip(ROLES, scores, strict=True) if found is not None}
+    return {role: evaluate(trainee, batches, training.side_by_side) for role, trainee in training.trainees.items()}
 
 
 def _is_due(before: float, done: float, times: int) -> bool:
