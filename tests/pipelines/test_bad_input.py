@@ -88,7 +88,7 @@ def test_a_bad_parameter_is_one_sentence_before_any_node_runs(
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ("execution.log_seconds=1", ["wants a ready teacher", "--params teacher=<folder or hub name>"]),
+        ("execution.log_seconds=1", ["wants a given teacher", "--params teacher=<folder or hub name>"]),
         ("teacher=nowhere", ["'nowhere' is no Hugging Face model"]),
         ("variants.from_teacher.method=ctcd", ["trains other models", "'from_teacher'"]),
     ],

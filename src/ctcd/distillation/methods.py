@@ -82,7 +82,7 @@ METHODS: dict[str, Method] = {
     "standalone": Method(Weights(teacher_hard=1, teacher_soft=0, student_hard=1, student_soft=0)),
     "teacher_alone": Method(Weights(teacher_hard=1, teacher_soft=0, student_hard=0, student_soft=0), frozen="student"),
     "student_alone": Method(Weights(teacher_hard=0, teacher_soft=0, student_hard=1, student_soft=0), frozen="teacher"),
-    # A ready teacher teaches the student (Hinton et al. 2015), or a ready student the teacher.
+    # A finished, frozen teacher teaches the student (Hinton et al. 2015), or a student the teacher.
     "one_way": Method(Weights(teacher_hard=0, teacher_soft=0, student_hard=1, student_soft=4), frozen="teacher"),
     "reverse": Method(Weights(teacher_hard=1, teacher_soft=1, student_hard=0, student_soft=0), frozen="student"),
     # The source is trained at the same time, on the true tokens alone.

@@ -104,7 +104,7 @@ def check_given_model(source: str | Path) -> None:
         InputError: as `load_given_model`.
     """
     if source == "none":
-        raise InputError("this pipeline wants a ready teacher: name one with --params teacher=<folder or hub name>")
+        raise InputError("this pipeline wants a given teacher: name one with --params teacher=<folder or hub name>")
     model_type_of(source)
 
 

@@ -164,7 +164,7 @@ def _check_frozen(
     method: Method, frozen: PretrainedModel | None, tokenizer: PreTrainedTokenizerBase, shards: Shards
 ) -> None:
     if (method.has_source and frozen is None) or (method.frozen is None and frozen is not None):
-        wanted = f"a ready {method.frozen}" if method.frozen else "no ready model"
+        wanted = f"a frozen {method.frozen}" if method.frozen else "no frozen model"
         raise InputError(
             f"This method wants {wanted}, the pipeline gives it {'none' if frozen is None else 'one'}: choose another "
             "method for the variant, or another pipeline."
@@ -173,25 +173,25 @@ def _check_frozen(
         return
     if tokenizer_fingerprint(frozen.tokenizer) != tokenizer_fingerprint(tokenizer):
         raise InputError(
-            f"The ready model in '{frozen.folder}' has another vocabulary than the corpus: prepare the corpus with its "
+            f"The frozen model in '{frozen.folder}' has another vocabulary than the corpus: prepare the corpus with its "
             f"tokenizer, --params tokenizer={frozen.folder}."
         )
     corpus, made_from = shards.metadata["fingerprint"], frozen.lineage.get("corpus")
     if made_from not in (None, corpus):
         raise InputError(
-            f"The ready model in '{frozen.folder}' was trained on another corpus (fingerprint {made_from}, not "
+            f"The frozen model in '{frozen.folder}' was trained on another corpus (fingerprint {made_from}, not "
             f"{corpus}): train it anew, or name it with --params teacher={frozen.folder} if that is meant."
         )
     length = shards.sequence_length
     configuration = frozen.model.config
     if configuration.vocab_size != len(tokenizer):
         raise InputError(
-            f"The ready model in '{frozen.folder}' predicts {configuration.vocab_size} tokens, its tokenizer has "
+            f"The frozen model in '{frozen.folder}' predicts {configuration.vocab_size} tokens, its tokenizer has "
             f"{len(tokenizer)}: give it as many with resize_token_embeddings, and save it."
         )
     longest = readable_length(configuration)
     if longest is not None and longest < length:
         raise InputError(
-            f"The ready model in '{frozen.folder}' reads {longest} tokens, the sequences have {length}: lower "
+            f"The frozen model in '{frozen.folder}' reads {longest} tokens, the sequences have {length}: lower "
             "corpus.sequence_length."
         )
