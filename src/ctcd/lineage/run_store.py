@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ctcd.lineage.files import atomic_folder
+from ctcd.lineage.files import atomic_folder, remove_leftovers
 from ctcd.lineage.state import StateStore
 
 logger = logging.getLogger(__name__)
@@ -88,6 +88,7 @@ class RunStore:
             requests: in the order in which they are trained.
             reuse: whether finished and unfinished runs are used; else all are trained anew.
         """
+        remove_leftovers(self.folder)
         finished: dict[str, Run] = {}
         waiting = list(requests)
         wait = False

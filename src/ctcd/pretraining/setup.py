@@ -173,8 +173,8 @@ def _check_frozen(
         return
     if tokenizer_fingerprint(frozen.tokenizer) != tokenizer_fingerprint(tokenizer):
         raise InputError(
-            f"The frozen model in '{frozen.folder}' has another vocabulary than the corpus: prepare the corpus with its "
-            f"tokenizer, --params tokenizer={frozen.folder}."
+            f"The frozen model in '{frozen.folder}' has another vocabulary than the corpus: prepare the corpus with "
+            f"its tokenizer, --params tokenizer={frozen.folder}."
         )
     corpus, made_from = shards.metadata["fingerprint"], frozen.lineage.get("corpus")
     if made_from not in (None, corpus):
