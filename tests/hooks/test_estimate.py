@@ -90,8 +90,8 @@ def prepared(sequences: int, **more: Any) -> DataCatalog:
 def test_a_short_run_gets_one_line(say: Say, caplog: pytest.LogCaptureFixture) -> None:
     say(parameters_of("base"))
     assert len(caplog.messages) == 1
-    # 400 steps of 32 x 64 tokens with three seeds, in each of the two trainings of standalone and in the one of ctcd.
-    expected = "pre-training ahead: 7.4 million tokens in standalone, ctcd, 3 seeds, about "
+    # 300 steps of 32 x 64 tokens with four seeds, in each of the two trainings of standalone and in the one of ctcd.
+    expected = "pre-training ahead: 7.4 million tokens in standalone, ctcd, 4 seeds, about "
     assert caplog.messages[0].startswith(expected)
     assert caplog.messages[0].endswith(" seconds on a processor")
 
@@ -147,7 +147,7 @@ def test_epochs_of_an_unknown_corpus_are_estimated_once_it_is_there(say: Say, ca
     assert caplog.messages == []
     hook.after_dataset_saved("shards")
     assert len(caplog.messages) == 1
-    assert "2.3 million tokens in standalone, ctcd" in caplog.messages[0]  # 3 x 3 x 2 x 1000 x 128
+    assert "3.1 million tokens in standalone, ctcd" in caplog.messages[0]  # 4 x 3 x 2 x 1000 x 128
     hook.after_dataset_saved("shards")
     assert len(caplog.messages) == 1
 
@@ -164,7 +164,7 @@ def test_an_assumed_corpus_is_corrected_once_it_is_there(say: Say, caplog: pytes
 def test_a_run_on_a_prepared_corpus_counts_it(say: Say, caplog: pytest.LogCaptureFixture) -> None:
     parameters = parameters_of("base", pretraining__epochs=1.0, pretraining__batch_size=10)
     say(parameters, pipeline="pretraining", catalog=prepared(1000))
-    assert "1.2 million tokens in standalone, ctcd" in caplog.messages[0]
+    assert "1.5 million tokens in standalone, ctcd" in caplog.messages[0]
 
 
 def finish(parameters: dict[str, Any], store: RunStore, *names: str) -> None:
@@ -183,7 +183,7 @@ def test_trainings_that_are_finished_are_left_out(say: Say, caplog: pytest.LogCa
     catalog = prepared(1000, run_store=MemoryDataset(store, copy_mode="assign"))
     finish(parameters, store, "standalone")
     say(parameters, pipeline="pretraining", catalog=catalog)
-    assert "4.9 million tokens in ctcd, 3 seeds, " in caplog.messages[0]  # 400 steps of 32 x 128, three times
+    assert "4.9 million tokens in ctcd, 4 seeds, " in caplog.messages[0]  # 300 steps of 32 x 128, four times
     finish(parameters, store, "ctcd")
     caplog.clear()
     say(parameters, pipeline="pretraining", catalog=catalog)
