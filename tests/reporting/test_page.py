@@ -132,17 +132,17 @@ def test_every_figure_is_drawn_in_its_place(study_scores: pd.DataFrame, study_hi
         assert html.count(f'<div id="{name}"') == 1
 
 
-def test_the_primary_claim_comes_before_anything_else(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
+def test_what_is_decided_comes_before_anything_else(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
     text = words(render(study_scores, study_history))
     positions = [
         text.index(part)
         for part in (
             "Is it better? Every variant was trained with 3 pre-training seeds: 1, 2, 3.",
-            "worse The ctcd student is worse than the standalone teacher by 4.98 points",
+            "worse · primary claim The ctcd student is worse than the standalone teacher by 4.98 points",
             "better The ctcd student is better than the standalone student by 5.00 points",
             "worse The ctcd student is worse than the standalone teacher by 0.200 nats",
             "undecided The ctcd teacher is 0.00 points",
-            "Do the tasks need pre-training? yes",
+            "yes Do the tasks need pre-training?",
             "Figures",
             "Scores per task",
             "Gains over random weights",
@@ -155,12 +155,12 @@ def test_the_primary_claim_comes_before_anything_else(study_scores: pd.DataFrame
     assert positions == sorted(positions)
 
 
-def test_an_undecided_primary_claim_is_the_headline_all_the_same(
+def test_an_undecided_primary_claim_stands_out_behind_what_is_decided(
     study_scores: pd.DataFrame, study_history: pd.DataFrame
 ) -> None:
     claims = (CLAIMS[1], CLAIMS[2].model_copy(update={"primary": True}))
     text = words(render(study_scores, study_history, claims))
-    assert text.index("undecided The ctcd teacher is") < text.index("better The ctcd student is")
+    assert text.index("better The ctcd student is") < text.index("undecided · primary claim The ctcd teacher is")
 
 
 def test_numbers_of_the_tables_are_on_the_page(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
@@ -246,7 +246,10 @@ def test_with_one_seed_nothing_is_called_better_or_worse(one_seed: str) -> None:
 
 def test_what_was_not_measured_is_said(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
     text = words(render(study_scores[study_scores["variant"] != "standalone"], study_history))
-    assert "not measured No pre-training seed has measured both the ctcd student and the standalone teacher" in text
+    assert (
+        "not measured · primary claim No pre-training seed has measured both the ctcd student and the standalone teacher"
+        in text
+    )
 
 
 def test_a_study_without_claims_has_no_headline_and_no_table_of_them(

@@ -77,10 +77,11 @@ def render_report(
     environment.filters.update(number=number, typeset=_typeset)
     confidence = float(comparison["confidence"].iloc[0])
     rows = [_claim_row(row) for row in claims.to_dict("records")]
+    ordered = sorted(rows, key=lambda row: row["verdict"] not in DECIDED)
     return environment.get_template("report.html.j2").render(
         question=question,
-        headline=next((row for row in rows if row["primary"]), rows[0] if rows else None),
-        claims=sorted(rows, key=lambda row: row["verdict"] not in DECIDED),
+        headlines=[row for row in ordered if row["primary"] or row["verdict"] in DECIDED] or ordered[:1],
+        claims=ordered,
         controls=controls,
         confidence=percent(confidence),
         seed_count=losses["pretraining_seed"].nunique(),
