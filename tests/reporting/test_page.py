@@ -246,10 +246,7 @@ def test_with_one_seed_nothing_is_called_better_or_worse(one_seed: str) -> None:
 
 def test_what_was_not_measured_is_said(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
     text = words(render(study_scores[study_scores["variant"] != "standalone"], study_history))
-    assert (
-        "not measured · primary claim No pre-training seed has measured both the ctcd student and the standalone teacher"
-        in text
-    )
+    assert "not measured · primary claim No pre-training seed has measured both the ctcd student and the" in text
 
 
 def test_a_study_without_claims_has_no_headline_and_no_table_of_them(
