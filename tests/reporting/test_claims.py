@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from ctcd.reporting.bootstrap import COLUMNS as BOOTSTRAP_COLUMNS
-from ctcd.reporting.claims import NOT_MEASURED, ONE_SEED, check_claims, claimed_pairs, seed_table
+from ctcd.reporting.claims import NOT_MEASURED, ONE_SEED, check_claims, claimed_pairs
+from ctcd.reporting.measurements import collect_measurements
 from ctcd.reporting.statistics import MEAN_OVER_TASKS
 from ctcd.studies.study import Claim
 
@@ -32,7 +33,7 @@ def check(make_scores: Make, make_losses: Make) -> Callable[..., pd.DataFrame]:
     ) -> pd.DataFrame:
         scores = make_scores({STUDENT: {"topic": student}, TEACHER: {"topic": teacher}})
         nats = make_losses(dict(zip(("ctcd student", "standalone teacher"), losses, strict=True)))
-        return check_claims(claims, scores, nats, bootstrap, confidence)
+        return check_claims(claims, collect_measurements(scores, nats), bootstrap, confidence)
 
     return check
 
@@ -95,8 +96,13 @@ def test_p_and_interval_are_those_of_the_paired_test(check, seeds: int, confiden
 def test_seeds_are_paired_by_their_number_and_not_by_their_place(check, make_scores: Make, make_losses: Make) -> None:
     scores = make_scores({STUDENT: {"topic": [51, 62, 70.5]}, TEACHER: {"topic": [50, 60, 70]}})
     losses = make_losses({"ctcd student": [4.0, 3.0, 2.0], "standalone teacher": [4.1, 3.2, 2.05]})
-    expected = check_claims([CLAIM, LOSS_CLAIM], scores, losses, NO_BOOTSTRAP, 0.95)
-    mixed = check_claims([CLAIM, LOSS_CLAIM], scores[::-1], losses.sample(frac=1, random_state=3), NO_BOOTSTRAP, 0.95)
+    expected = check_claims([CLAIM, LOSS_CLAIM], collect_measurements(scores, losses), NO_BOOTSTRAP, 0.95)
+    mixed = check_claims(
+        [CLAIM, LOSS_CLAIM],
+        collect_measurements(scores[::-1], losses.sample(frac=1, random_state=3)),
+        NO_BOOTSTRAP,
+        0.95,
+    )
     assert mixed["difference"].tolist() == pytest.approx([3.5 / 3, 0.35 / 3])
     assert mixed["p"].tolist() == pytest.approx(expected["p"].tolist())
 
@@ -162,7 +168,7 @@ def five_claims(make_scores: Make, make_losses: Make, primary: str = "") -> pd.D
     claims = [Claim(better=f"{name} student", than="standalone student", primary=name == primary) for name in gains]
     missing = Claim(better="missing student", than="standalone student")
     losses = make_losses({"standalone student": [4.0]})
-    table = check_claims([*claims, missing], make_scores(points), losses, NO_BOOTSTRAP, 0.95)
+    table = check_claims([*claims, missing], collect_measurements(make_scores(points), losses), NO_BOOTSTRAP, 0.95)
     expected = {f"{name} student": stats.ttest_1samp(gain, 0).pvalue for name, gain in gains.items()}
     return table.assign(expected=table["model"].map(expected))
 
@@ -261,14 +267,10 @@ def test_claimed_pairs_are_named_once() -> None:
     ]
 
 
-def test_seed_by_seed_a_model_has_its_loss_and_its_score(make_scores: Make, make_losses: Make) -> None:
-    scores = make_scores({STUDENT: {"a": [[60, 62], [70, 70]], "b": [[50, 50], [51, 53]]}})
-    losses = make_losses({"ctcd student": [4.0, 4.2], "standalone teacher": [3.9]})
-    found = seed_table(scores, losses)
-    assert list(found.columns) == ["model", "pretraining_seed", "heldout_loss", "score"]
-    expected = [
-        ("ctcd student", 1, 4.0, (61 + 50) / 2),
-        ("ctcd student", 2, 4.2, (70 + 52) / 2),
-        ("standalone teacher", 1, 3.9, np.nan),
-    ]
-    pd.testing.assert_frame_equal(found, pd.DataFrame(expected, columns=found.columns))
+def test_a_claim_may_be_about_one_part_of_a_measure(make_scores: Make, make_losses: Make) -> None:
+    scores = make_scores({STUDENT: {"a": [60, 61], "b": [50, 51]}, TEACHER: {"a": [50, 51.5], "b": [50, 51]}})
+    measurements = collect_measurements(scores, make_losses({"ctcd student": [4.0, 4.1]}))
+    claim = CLAIM.model_copy(update={"part": "a"})
+    found = check_claims([claim], measurements, NO_BOOTSTRAP, 0.95).iloc[0]
+    assert found["difference"] == pytest.approx((10 + 9.5) / 2)
+    assert found["claim"] == "The ctcd student is better than the standalone teacher on a"

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from plotly.offline import get_plotlyjs
 
-from ctcd.reporting.claims import check_claims, claimed_pairs, seed_table
+from ctcd.reporting.claims import check_claims, claimed_pairs
 from ctcd.reporting.figures import loss_curves, score_bars, score_differences
 from ctcd.reporting.findings import find_controls
+from ctcd.reporting.measurements import collect_measurements
 from ctcd.reporting.page import render_report
 from ctcd.reporting.statistics import compare, gains_over_random_weights
 from ctcd.reporting.tables import final_losses, model_names
@@ -96,12 +97,12 @@ def render(
     comparison, losses = compare(scores, pairs, 0.95, "pretraining_seed"), final_losses(history)
     return render_report(
         question=question,
-        claims=check_claims(claims, scores, losses, bootstrap, 0.95),
+        claims=check_claims(claims, collect_measurements(scores, losses), bootstrap, 0.95),
         controls=find_controls(comparison, losses, corpus["unigram_entropy"]),
         scores=scores,
         comparison=comparison,
         losses=losses,
-        seeds=seed_table(scores, losses),
+        measurements=collect_measurements(scores, losses),
         figures={
             "differences": score_differences(comparison),
             "scores": score_bars(comparison),

@@ -5,6 +5,7 @@ import pandas as pd
 
 from ctcd.reporting.bootstrap import COLUMNS as BOOTSTRAP_COLUMNS
 from ctcd.reporting.claims import check_claims, claimed_pairs
+from ctcd.reporting.measurements import collect_measurements
 from ctcd.reporting.statistics import compare
 from ctcd.reporting.terminal import scores_text, study_text
 from ctcd.studies.study import Claim
@@ -19,7 +20,7 @@ CLAIMS = (
 
 
 def text_of(scores: pd.DataFrame, losses: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS, width: int = 100) -> str:
-    table = check_claims(claims, scores, losses, pd.DataFrame(columns=BOOTSTRAP_COLUMNS), 0.95)
+    table = check_claims(claims, collect_measurements(scores, losses), pd.DataFrame(columns=BOOTSTRAP_COLUMNS), 0.95)
     comparison = compare(scores, claimed_pairs(claims), 0.95, "pretraining_seed")
     return study_text(table, comparison, losses, width)
 

@@ -9,7 +9,9 @@ import pandas as pd
 
 from ctcd.engine.randomness import seed_from
 from ctcd.reporting.formatting import counted, interval, number, percent, signed
-from ctcd.reporting.statistics import MEAN_OVER_TASKS, Pair, holm, p_value, seed_tables, summary
+from ctcd.reporting.measurements import values_by_seed
+from ctcd.reporting.measures import MEASURES, WHOLE, on_part
+from ctcd.reporting.statistics import MEAN_OVER_TASKS, Pair, holm, p_value, summary
 
 if TYPE_CHECKING:
     from ctcd.studies.study import Claim
@@ -18,12 +20,12 @@ RESAMPLES = 10_000
 ONE_SEED = "one pre-training: decides nothing"
 NOT_MEASURED = "not measured"
 DECIDED = ("better", "worse")
-UNITS = {"scores": ("points", 2, "on the mean over tasks"), "heldout_loss": ("nats", 3, "of held-out loss")}
 COLUMNS = [
     "claim",
     "model",
     "reference",
     "on",
+    "part",
     "primary",
     "difference",
     "low",
@@ -46,11 +48,7 @@ def claimed_pairs(claims: Sequence["Claim"]) -> list[Pair]:
 
 
 def check_claims(
-    claims: Sequence["Claim"],
-    scores: pd.DataFrame,
-    losses: pd.DataFrame,
-    bootstrap: pd.DataFrame,
-    confidence: float,
+    claims: Sequence["Claim"], measurements: pd.DataFrame, bootstrap: pd.DataFrame, confidence: float
 ) -> pd.DataFrame:
     """Test every claim of a study, paired by pre-training seed.
 
@@ -59,21 +57,19 @@ def check_claims(
 
     Args:
         claims: of the study.
-        scores: as `collect_scores` makes it.
-        losses: as `final_losses` makes it.
+        measurements: as `collect_measurements` makes it.
         bootstrap: as `bootstrap_differences` makes it.
         confidence: of the intervals, and of the verdicts.
 
     Returns:
-        claim, model, reference, on, primary, difference, low, high, bootstrap_low, bootstrap_high, seeds, p, p_holm,
-        verdict (better, worse, undecided, one pre-training, not measured), sentence, paper, confidence. The primary
-        claim stands first, then what is decided.
+        claim, model, reference, on, part, primary, difference, low, high, bootstrap_low, bootstrap_high, seeds, p,
+        p_holm, verdict (better, worse, undecided, one pre-training, not measured), sentence, paper, confidence. The
+        primary claim stands first, then what is decided.
     """
-    values = {"scores": _scores_by_seed(scores), "heldout_loss": _gains_by_seed(losses)}
     resampled = {(row.model, row.reference): row for row in bootstrap.itertuples() if row.task == MEAN_OVER_TASKS}
     rows = []
     for claim in claims:
-        measured = values[claim.on]
+        measured = values_by_seed(measurements, claim.on, claim.part)
         differences = pd.Series(dtype=float)
         if claim.better in measured and claim.than in measured:
             differences = (measured[claim.better] - measured[claim.than]).dropna()
@@ -82,13 +78,15 @@ def check_claims(
             "model": claim.better,
             "reference": claim.than,
             "on": claim.on,
+            "part": claim.part,
             "primary": claim.primary,
             "paper": math.nan if claim.paper is None else claim.paper,
             "p": p_value(differences),
             "confidence": confidence,
             **_effect(differences, confidence),
         }
-        drawn = resampled.get((claim.better, claim.than)) if claim.on == "scores" else None
+        is_mean_score = (claim.on, claim.part) == ("scores", WHOLE)
+        drawn = resampled.get((claim.better, claim.than)) if is_mean_score else None
         low, high = _bootstrap(differences, confidence)
         if drawn is not None and len(differences) > 1:
             low, high = float(str(drawn.low)), float(str(drawn.high))
@@ -99,27 +97,6 @@ def check_claims(
         row["sentence"] = _sentence(row)
     rows.sort(key=lambda row: (not row["primary"], row["verdict"] not in DECIDED))
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def seed_table(scores: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
-    """Every model under every pre-training seed: model, pretraining_seed, heldout_loss, score (points)."""
-    means = {
-        (model, seed): value for model, values in _scores_by_seed(scores).items() for seed, value in values.items()
-    }
-    table = losses[["model", "pretraining_seed", "heldout_loss"]].copy()
-    keys = zip(table["model"], table["pretraining_seed"], strict=True)
-    return table.assign(score=[means.get(key, math.nan) for key in keys])
-
-
-def _scores_by_seed(scores: pd.DataFrame) -> Mapping[str, pd.Series]:
-    tables = seed_tables(scores, "pretraining_seed")
-    return {model: table[MEAN_OVER_TASKS] for model, table in tables.items()}
-
-
-def _gains_by_seed(losses: pd.DataFrame) -> Mapping[str, pd.Series]:
-    """Minus the held-out loss, so that more is better."""
-    by_model = losses.groupby("model", sort=False)
-    return {str(model): -rows.set_index("pretraining_seed")["heldout_loss"] for model, rows in by_model}
 
 
 def _effect(differences: pd.Series, confidence: float) -> dict[str, float]:
@@ -149,23 +126,24 @@ def _verdict(row: Mapping[str, object]) -> str:
 
 
 def _claim_sentence(claim: "Claim") -> str:
-    where = "by held-out loss" if claim.on == "heldout_loss" else "on the mean over tasks"
-    return f"The {claim.better} is better than the {claim.than} {where}"
+    by = on_part(MEASURES[claim.on].by, claim.on, claim.part)
+    return f"The {claim.better} is better than the {claim.than} {by}"
 
 
 def _sentence(row: Mapping[str, object]) -> str:
     """One claim's result in words."""
     model, reference, verdict = (str(row[name]) for name in ("model", "reference", "verdict"))
-    unit, decimals, where = UNITS[str(row["on"])]
+    measure = MEASURES[str(row["on"])]
+    place = on_part(measure.of, str(row["on"]), str(row["part"]))
     difference, low, high = (float(str(row[name])) for name in ("difference", "low", "high"))
     seeds = counted(int(str(row["seeds"])), "pre-training seed")
     if verdict == NOT_MEASURED:
-        return f"No pre-training seed has measured both the {model} and the {reference} {where}."
+        return f"No pre-training seed has measured both the {model} and the {reference} {place}."
     if verdict == ONE_SEED:
-        ahead = f"{signed(difference, decimals)} {unit} {where}"
+        ahead = f"{signed(difference, measure.decimals)} {measure.unit} {place}"
         return f"The {model} against the {reference}: {ahead} in one pre-training, which decides nothing."
-    span = f"{percent(float(str(row['confidence'])))} interval {interval(low, high, decimals)}, {seeds}"
-    size = f"{number(abs(difference), decimals)} {unit} {where}"
+    span = f"{percent(float(str(row['confidence'])))} interval {interval(low, high, measure.decimals)}, {seeds}"
+    size = f"{number(abs(difference), measure.decimals)} {measure.unit} {place}"
     if verdict == "better":
         return f"The {model} is better than the {reference} by {size} ({span})."
     if verdict == "worse":

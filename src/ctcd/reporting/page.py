@@ -13,6 +13,8 @@ from plotly.offline import get_plotlyjs
 
 from ctcd.reporting.claims import DECIDED
 from ctcd.reporting.formatting import MISSING, counted, interval, number, percent, score, signed, task_label
+from ctcd.reporting.measurements import seed_by_seed
+from ctcd.reporting.measures import MEASURES, on_part
 from ctcd.reporting.statistics import MEAN_OVER_TASKS, MEANS, difference_rows, gain_rows, model_rows, outcome
 from ctcd.reporting.tables import MAJORITY
 
@@ -45,7 +47,7 @@ def render_report(
     scores: pd.DataFrame,
     comparison: pd.DataFrame,
     losses: pd.DataFrame,
-    seeds: pd.DataFrame,
+    measurements: pd.DataFrame,
     figures: Mapping[str, go.Figure],
     corpus: Mapping[str, Any],
     provenance: Mapping[str, Any],
@@ -59,7 +61,7 @@ def render_report(
         scores: as `collect_scores` makes it.
         comparison: as `compare` makes it.
         losses: as `final_losses` makes it.
-        seeds: as `seed_table` makes it.
+        measurements: as `collect_measurements` makes it.
         figures: `differences`, `scores` and `losses`.
         corpus: the metadata of the shards.
         provenance: as `describe_runs` makes it.
@@ -91,7 +93,7 @@ def render_report(
         means=[task for task in comparison["task"].unique() if task in MEANS],
         score_groups=_score_groups(comparison),
         uneven_seeds=_uneven_seeds(comparison),
-        by_seed=_by_seed(seeds),
+        by_seed=_by_seed(measurements),
         unigram_entropy=corpus["unigram_entropy"],
         corpus=_corpus_facts(corpus),
         sample=corpus["sample"],
@@ -116,17 +118,18 @@ def _figure(name: str, figure: go.Figure) -> dict[str, str]:
 
 def _claim_row(row: Row) -> Row:
     """A claim as text."""
-    decimals = 2 if row["on"] == "scores" else 3
+    measure = MEASURES[row["on"]]
+    unit = f"{measure.unit} less" if measure.lower_is_better else measure.unit
     return {
         "primary": bool(row["primary"]),
         "verdict": row["verdict"],
         "style": row["verdict"] if row["verdict"] in DECIDED else "undecided",
         "sentence": row["sentence"],
         "name": f"{row['model']} − {row['reference']}",
-        "on": "mean over tasks, points" if row["on"] == "scores" else "held-out loss, nats less",
-        "difference": signed(row["difference"], decimals),
-        "interval": interval(row["low"], row["high"], decimals),
-        "resampled": interval(row["bootstrap_low"], row["bootstrap_high"], decimals),
+        "on": f"{on_part(measure.by, row['on'], row['part'])}, {unit}",
+        "difference": signed(row["difference"], measure.decimals),
+        "interval": interval(row["low"], row["high"], measure.decimals),
+        "resampled": interval(row["bootstrap_low"], row["bootstrap_high"], measure.decimals),
         "p": number(row["p_holm"], 3),
         "seeds": int(row["seeds"]),
         "paper": "" if pd.isna(row["paper"]) else signed(row["paper"]),
@@ -153,16 +156,21 @@ def _models(comparison: pd.DataFrame, losses: pd.DataFrame) -> list[dict[str, st
     return result
 
 
-def _by_seed(seeds: pd.DataFrame) -> list[dict[str, str]]:
-    return [
-        {
-            "model": str(row["model"]),
-            "seed": str(row["pretraining_seed"]),
-            "loss": number(row["heldout_loss"], 3),
-            "score": number(row["score"], 1),
-        }
-        for row in seeds.to_dict("records")
-    ]
+def _by_seed(measurements: pd.DataFrame) -> dict[str, list[Any]]:
+    """Headings of the measures, and the lines of every model under every seed."""
+    table = seed_by_seed(measurements)
+    measures = {name: measure for name, measure in MEASURES.items() if name in table}
+    return {
+        "headings": [f"{measure.heading}, {measure.unit}" for measure in measures.values()],
+        "lines": [
+            {
+                "model": str(row["model"]),
+                "seed": str(row["pretraining_seed"]),
+                "cells": [number(row[name], measure.decimals) for name, measure in measures.items()],
+            }
+            for row in table.to_dict("records")
+        ],
+    }
 
 
 def _setting_differences(differences: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -1,11 +1,13 @@
 """The comparison as aligned plain text for a terminal."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from ctcd.reporting.claims import DECIDED
 from ctcd.reporting.formatting import counted, interval, number, percent, score, signed, task_label
+from ctcd.reporting.measures import MEASURES, WHOLE
 from ctcd.reporting.statistics import UNITS, Unit, model_rows
 
 GAP = "  "
@@ -57,14 +59,7 @@ def _claims(claims: pd.DataFrame) -> str:
         return ""
     ordered = claims.sort_values("verdict", key=lambda verdicts: ~verdicts.isin(DECIDED), kind="stable")
     records = ordered.to_dict("records")
-    decimals = {"scores": 2, "heldout_loss": 3}
-    columns = [
-        [f"{row['model']} - {row['reference']}{PRIMARY if row['primary'] else ''}" for row in records],
-        ["points" if row["on"] == "scores" else "nats" for row in records],
-        [signed(row["difference"], decimals[row["on"]]) for row in records],
-        [interval(row["low"], row["high"], decimals[row["on"]]) for row in records],
-        [str(row["verdict"]) for row in records],
-    ]
+    columns = [list(cells) for cells in zip(*map(_claim_cells, records), strict=True)]
     seeds = counted(int(claims["seeds"].max()), "pre-training seed")
     title = (
         f"Differences, paired over {seeds}, with {percent(records[0]['confidence'])} intervals; more is better for the "
@@ -72,6 +67,17 @@ def _claims(claims: pd.DataFrame) -> str:
     )
     note = f"{PRIMARY.strip()} the study's primary claim; verdicts are corrected for {counted(len(records), 'claim')}"
     return f"{title}\n{_aligned(columns)}\n{note}"
+
+
+def _claim_cells(row: dict[Any, Any]) -> tuple[str, ...]:
+    measure = MEASURES[row["on"]]
+    return (
+        f"{row['model']} - {row['reference']}{PRIMARY if row['primary'] else ''}",
+        measure.unit if row["part"] == WHOLE else f"{measure.unit}, {row['part']}",
+        signed(row["difference"], measure.decimals),
+        interval(row["low"], row["high"], measure.decimals),
+        str(row["verdict"]),
+    )
 
 
 def _losses(losses: pd.DataFrame) -> str:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 from ctcd.distillation.methods import Role
-from ctcd.lineage.settings import Settings
+from ctcd.lineage.settings import Settings, known_in
+from ctcd.reporting.measures import MEASURES, WHOLE
 
-Measure = Literal["scores", "heldout_loss"]
 # As the source of a variant: the model that the user names.
 GIVEN = "given"
 
@@ -18,14 +20,16 @@ class Claim(Settings):
     Attributes:
         better: variant and role, as in `ctcd student`.
         than: variant and role of the reference.
-        on: `scores` (mean over tasks, in points) or `heldout_loss` (in nats; lower is better).
+        on: a name of `MEASURES`: `scores` (mean over tasks, in points), `heldout_loss` (in nats; lower is better), ...
+        part: one task, one source of text; `all` for the mean over tasks and for all held-out text.
         primary: whether the claim makes the headline.
         paper: the difference that the paper reports, in points.
     """
 
     better: str
     than: str
-    on: Measure = "scores"
+    on: Annotated[str, AfterValidator(known_in("measure", MEASURES))] = "scores"
+    part: str = WHOLE
     primary: bool = False
     paper: float | None = None
 

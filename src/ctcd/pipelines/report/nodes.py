@@ -79,18 +79,20 @@ def measure_losses(histories: pd.DataFrame) -> pd.DataFrame:
     return final_losses(histories)
 
 
-def decide_claims(
-    study: Study,
-    scores: pd.DataFrame,
-    losses: pd.DataFrame,
-    bootstrap: pd.DataFrame,
-    reporting: ReportingParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The study's claims with their verdicts, and every model seed by seed."""
-    from ctcd.reporting.claims import check_claims, seed_table
+def collect_measurements(scores: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
+    """Everything that models are compared by, seed by seed."""
+    from ctcd.reporting import measurements
 
-    claims = check_claims(study.claims, scores, losses, bootstrap, reporting.confidence)
-    return claims, seed_table(scores, losses)
+    return measurements.collect_measurements(scores, losses)
+
+
+def decide_claims(
+    study: Study, measurements: pd.DataFrame, bootstrap: pd.DataFrame, reporting: ReportingParameters
+) -> pd.DataFrame:
+    """The study's claims with their verdicts."""
+    from ctcd.reporting.claims import check_claims
+
+    return check_claims(study.claims, measurements, bootstrap, reporting.confidence)
 
 
 def draw_figures(
@@ -118,7 +120,7 @@ def write_report(
     scores: pd.DataFrame,
     comparison: pd.DataFrame,
     claims: pd.DataFrame,
-    seeds: pd.DataFrame,
+    measurements: pd.DataFrame,
     losses: pd.DataFrame,
     score_differences: Figure,
     score_bars: Figure,
@@ -138,7 +140,7 @@ def write_report(
         scores=scores,
         comparison=comparison,
         losses=losses,
-        seeds=seeds,
+        measurements=measurements,
         figures={"differences": score_differences, "scores": score_bars, "losses": loss_curves},
         corpus=corpus_report,
         provenance=provenance,

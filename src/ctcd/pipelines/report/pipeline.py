@@ -20,7 +20,8 @@ def create_pipeline(study: Study) -> Pipeline:
     <variant>.scores, majority_scores ──> scores ──> comparison ──> figures
     <variant>.predictions ──> paired_bootstrap, confusions
     <variant>.history ──> histories ──> heldout_losses
-    scores, heldout_losses, paired_bootstrap ──> claims, seeds ──> report, summary
+    scores, heldout_losses ──> measurements
+    measurements, paired_bootstrap ──> claims ──> report, summary
     """
     variants = list(study.variants)
 
@@ -62,7 +63,7 @@ def create_pipeline(study: Study) -> Pipeline:
         return Node(function, inputs, made if len(made) > 1 else made[0], name=f"{function.__name__}.{study.name}")
 
     figures = own("score_differences", "score_bars", "loss_curves")
-    tables = own("scores", "comparison", "claims", "seeds", "heldout_losses")
+    tables = own("scores", "comparison", "claims", "measurements", "heldout_losses")
     settings = ["params:pretraining", "params:variants"]
     return Pipeline(
         [
@@ -76,11 +77,11 @@ def create_pipeline(study: Study) -> Pipeline:
             ),
             node(count_confusions, of_variants("predictions"), "confusions"),
             node(nodes.measure_losses, own("histories"), "heldout_losses"),
+            node(nodes.collect_measurements, own("scores", "heldout_losses"), "measurements"),
             node(
                 _about(study, nodes.decide_claims),
-                [*own("scores", "heldout_losses", "paired_bootstrap"), "params:reporting"],
+                [*own("measurements", "paired_bootstrap"), "params:reporting"],
                 "claims",
-                "seeds",
             ),
             node(
                 nodes.draw_figures,
