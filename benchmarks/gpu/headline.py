@@ -27,9 +27,10 @@ from ctcd.finetuning.scoring import Stores, score_models
 from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.lineage.array_store import ArrayStore
 from ctcd.lineage.run_store import RunStore
+from ctcd.lineage.settings import deep_merge
 from ctcd.modeling.model_folder import ModelFolder
 from ctcd.modeling.trained_models import TrainedModel, TrainedModels
-from ctcd.pretraining.settings import SharedPretraining, VariantParameters, deep_merge
+from ctcd.pretraining.settings import SharedPretraining, VariantParameters
 from ctcd.pretraining.variant import train_variant
 from ctcd.tasks.files import FolderSuite
 from ctcd.tasks.tasks import chosen_tasks

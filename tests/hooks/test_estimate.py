@@ -18,9 +18,10 @@ from ctcd.errors import InputError
 from ctcd.hooks import estimate
 from ctcd.hooks.estimate import EstimateHook, Machine, duration
 from ctcd.lineage.run_store import RunStore, write_record
+from ctcd.lineage.settings import deep_merge
 from ctcd.pipeline_registry import register_pipelines
 from ctcd.pretraining.plan import plan_variants
-from ctcd.pretraining.settings import SharedPretraining, VariantParameters, deep_merge
+from ctcd.pretraining.settings import SharedPretraining, VariantParameters
 from ctcd.settings import CONFIG_LOADER_ARGS
 from ctcd.studies.loading import all_studies, declared_variants
 

@@ -55,6 +55,7 @@ def test_the_parameters_of_base_are_right(base_parameters):
         ("pretraining.step", 3, "there is no parameter 'pretraining.step'; did you mean 'pretraining.steps'?"),
         ("pretraining.teacher.layer", 3, "did you mean 'pretraining.teacher.layers'?"),
         ("variants.ctcd.methods", "x", "'variants.ctcd.methods'; did you mean 'variants.ctcd.method'?"),
+        ("variants.ctdc", {"temperature": 3}, "there is no variant 'ctdc'; did you mean 'ctcd'?"),
         ("tracking.zzz", 1, "there is no parameter 'tracking.zzz'; tracking has enabled"),
         ("pretraining.steps", "many", "'pretraining.steps' is 'many' but should be a valid integer"),
         ("pretraining.steps", -1, "'pretraining.steps' is -1 but should be greater than or equal to 0"),
@@ -276,7 +277,7 @@ class TestMethods:
         def check(method: str) -> None:
             parameters = check_parameters(changed(base_parameters, "variants.mine.method", method))
             pipeline = Pipeline([Node(use, "a", "b", name="pretrain")], namespace="mine")
-            declared = Variant("mine", ("teacher", "student"), None, {"method": "ctcd"})
+            declared = Variant("mine", ("teacher", "student"), None, None, {"method": "ctcd"})
             check_methods(pipeline, parameters, {"own": Study("own", "Which?", {"mine": declared}, ())})
 
         base_parameters = copy.deepcopy(base_parameters)

@@ -133,7 +133,7 @@ def test_a_bad_task_file_is_one_sentence(
     for split in ("train", "validation"):
         frame.to_parquet(folder / f"{split}.parquet")
     result = run_kedro(project)(
-        "run", "--nodes=score_majority", "--env=test", f"--params=finetuning.suite=glue,data_root={tmp_path}"
+        "run", "--nodes=score_majority.ctcd", "--env=test", f"--params=finetuning.suite=glue,data_root={tmp_path}"
     )
     sentence = error_of(result)
     assert all(word in sentence for word in words), sentence

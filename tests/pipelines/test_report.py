@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ctcd.reporting.measurements import seed_by_seed
+
 DATA = Path("data/test")
 CLAIM = ("ctcd student", "standalone teacher")
 
@@ -49,7 +51,8 @@ def test_the_claims_of_losses_are_differences_at_the_end_on_all_held_out_text(pr
     found = claims(project).loc[("ctcd student", "standalone student", "heldout_loss")]
     by_seed = [value("standalone", "student", seed) - value("ctcd", "student", seed) for seed in (1, 2)]
     assert found["difference"] == pytest.approx(sum(by_seed) / 2)
-    table = pd.read_csv(newest(project, "08_reporting/ctcd/seeds.csv")).set_index(["model", "pretraining_seed"])
+    table = seed_by_seed(pd.read_csv(newest(project, "08_reporting/ctcd/measurements.csv")))
+    table = table.set_index(["model", "pretraining_seed"])
     assert table.at[("ctcd student", 2), "heldout_loss"] == pytest.approx(value("ctcd", "student", 2))
 
 

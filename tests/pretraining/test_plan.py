@@ -14,6 +14,7 @@ from ctcd.corpus.shards import Shards
 from ctcd.corpus.tokenizer import train_tokenizer
 from ctcd.distillation.methods import METHODS
 from ctcd.engine.settings import ExecutionParameters, OptimiserParameters
+from ctcd.lineage.settings import deep_merge
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining.loop import pretrain
@@ -23,7 +24,6 @@ from ctcd.pretraining.settings import (
     SharedPretraining,
     SoftWeightsParameters,
     VariantParameters,
-    deep_merge,
 )
 
 CORPUS = {

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from ctcd.pretraining.settings import SharedPretraining, VariantParameters, deep_merge
+from ctcd.lineage.settings import deep_merge
+from ctcd.pretraining.settings import SharedPretraining, VariantParameters
 
 
 def variant(**differences) -> VariantParameters:

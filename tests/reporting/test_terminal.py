@@ -33,7 +33,7 @@ def test_a_study_as_text(study_scores: pd.DataFrame, study_losses: pd.DataFrame)
             "ctcd student - standalone student    points   +5.00    +4.88 to +5.12     better",
             "ctcd student - standalone teacher      nats  -0.200  -0.200 to -0.200      worse",
             "ctcd teacher - standalone teacher    points    0.00    -2.42 to +2.42  undecided",
-            "† the study's primary claim; verdicts are corrected for 4 claims",
+            "† the study's primary claim; verdicts, not intervals, are corrected for 4 claims",
             "",
             "Scores in points (mean ± half the 95 % interval over 3 pre-training seeds)",
             "                                           mean over",

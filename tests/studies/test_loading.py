@@ -91,6 +91,36 @@ def test_what_a_variant_is_like_is_merged_deeply(write: Write) -> None:
     }
 
 
+def test_settings_of_a_study_are_those_of_its_variants_unless_a_variant_says_otherwise(write: Write) -> None:
+    study = load(
+        write(
+            """
+            settings: {corpus: news, budget: 0.5, finetuning: {suite: extra, seeds: 2}}
+            variants:
+              one: {like: ctcd}
+              other: {like: ctcd, budget: 2, finetuning: {seeds: 3}}
+            """
+        )
+    )
+    one, other = study.variants["one"], study.variants["other"]
+    assert (one.corpus, other.corpus) == ("news", "news")
+    assert one.settings["finetuning"] == {"suite": "extra", "seeds": 2}
+    assert other.settings["finetuning"] == {"suite": "extra", "seeds": 3}
+    assert (one.settings["budget"], other.settings["budget"]) == (0.5, 2)
+
+
+def test_a_shared_variant_under_the_settings_of_a_study_is_another_one(write: Write) -> None:
+    path = write("settings: {temperature: 2}\nvariants: {ctcd: }")
+    with pytest.raises(InputError, match=r"variant 'ctcd' means one thing in '.*' and another in '.*own.yml': rename"):
+        load(path)
+
+
+def test_a_claim_on_a_measure_that_is_not_known_is_refused(write: Write) -> None:
+    claims = "claims: [{better: ctcd student, than: standalone teacher, on: luck}]"
+    with pytest.raises(InputError, match="there is no measure 'luck': choose from heldout_loss"):
+        load(write(f"variants: {{standalone: , ctcd: }}\n{claims}"))
+
+
 def test_a_difference_keeps_the_rest_of_the_shared_shape(write: Write, shared_pretraining) -> None:
     from ctcd.pretraining.settings import VariantParameters
 

@@ -1,10 +1,11 @@
 """Settings of fine-tuning."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from ctcd.lineage.settings import Listed, Names, PositiveInteger, PositiveNumber, Settings, Share, known_in
+from ctcd.lineage.settings import Listed, Names, PositiveInteger, PositiveNumber, Settings, Share, deep_merge, known_in
 from ctcd.tasks.settings import ExtraTaskParameters
 from ctcd.tasks.tasks import SUITES
 
@@ -45,3 +46,11 @@ class FinetuningParameters(Settings):
     task_training: dict[str, TaskTraining] = {}
     search: SearchParameters = SearchParameters()
     submission: bool = True
+
+    def changed(self, differences: Mapping[str, Any]) -> "FinetuningParameters":
+        """These settings with the differences of a variant; a mapping changes a part.
+
+        Raises:
+            ValidationError: for a difference that is not known or allowed.
+        """
+        return FinetuningParameters.model_validate(deep_merge(self.model_dump(), differences))

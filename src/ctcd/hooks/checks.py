@@ -27,6 +27,7 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
     Raises:
         InputError: names what is wrong, what is allowed, and for an unknown name the closest known one.
     """
+    _check_variant_names(raw.get("variants", {}))
     try:
         parameters = Parameters.model_validate(raw)
     except ValidationError as error:
@@ -37,8 +38,21 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
             variant.settings(parameters.pretraining, seed=0)
         except ValidationError as error:
             raise InputError(parameter_sentence(error, f"variants.{name}.")) from None
+        try:
+            chosen_tasks(parameters.finetuning.changed(variant.finetuning))
+        except ValidationError as error:
+            raise InputError(parameter_sentence(error, f"variants.{name}.finetuning.")) from None
     chosen_tasks(parameters.finetuning)
     return parameters
+
+
+def _check_variant_names(variants: Mapping[str, Any]) -> None:
+    """Refuse a difference of a variant that no study declares."""
+    declared = [name for name, body in variants.items() if isinstance(body, Mapping) and "method" in body]
+    for name in variants.keys() - declared:
+        close = get_close_matches(name, declared, n=1)
+        cure = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(sorted(declared))}"
+        raise InputError(f"there is no variant '{name}'; {cure}")
 
 
 def parameter_sentence(error: ValidationError, prefix: str = "") -> str:
@@ -101,6 +115,13 @@ def check_methods(pipeline: Pipeline, parameters: Parameters, studies: Mapping[s
                 f"the method '{variant.method}' trains other models than the study declares for the variant '{name}': "
                 "choose another method, or declare a variant of your own"
             )
+
+
+def suites_read(pipeline: Pipeline, parameters: Parameters) -> set[str]:
+    """The suites of tasks that the models of a pipeline are scored on."""
+    names = {str(node.namespace) for node in pipeline.nodes} & parameters.variants.keys()
+    differences = [parameters.variants[name].finetuning for name in names] or [{}]
+    return {parameters.finetuning.changed(each).suite for each in differences}
 
 
 def check_inputs(

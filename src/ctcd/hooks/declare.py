@@ -3,7 +3,7 @@
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 
-from ctcd.pretraining.settings import deep_merge
+from ctcd.lineage.settings import deep_merge
 from ctcd.studies.loading import all_studies, declared_variants
 
 

@@ -13,7 +13,7 @@ from kedro.pipeline.node import Node
 
 from ctcd.engine.progress import clock
 from ctcd.errors import InputError
-from ctcd.hooks.checks import check_data_folder, check_inputs, check_methods, check_parameters
+from ctcd.hooks.checks import check_data_folder, check_inputs, check_methods, check_parameters, suites_read
 from ctcd.parameters import Parameters
 from ctcd.pipelines import LONG
 from ctcd.studies.loading import all_studies
@@ -52,8 +52,7 @@ class ProjectHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse wrong parameters before any node runs."""
-        self._parameters = parameters = check_parameters(context.config_loader["parameters"])
-        self._unread = {"probes"} - {parameters.finetuning.suite}
+        self._parameters = check_parameters(context.config_loader["parameters"])
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -61,6 +60,7 @@ class ProjectHooks:
         self._forget()
         if self._parameters is not None:
             check_methods(pipeline, self._parameters, all_studies())
+            self._unread = {"probes"} - suites_read(pipeline, self._parameters)
         if not run_params["only_missing_outputs"]:
             check_inputs(pipeline, catalog, run_params["load_versions"], self._unread)
         run_store: Any = catalog.get("run_store")

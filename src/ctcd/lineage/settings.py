@@ -1,6 +1,6 @@
 """What settings are made of."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -47,3 +47,13 @@ class Settings(BaseModel):
     """A group of settings: unknown names are refused and values cannot be changed after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def deep_merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy `values` with `changes`; a mapping in both is merged in turn."""
+    merged = dict(values)
+    for name, change in changes.items():
+        known = merged.get(name)
+        both = isinstance(known, Mapping) and isinstance(change, Mapping)
+        merged[name] = deep_merge(known, change) if both else change  # type: ignore[arg-type]
+    return merged

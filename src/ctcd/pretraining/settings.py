@@ -1,13 +1,12 @@
 """Settings of a pre-training: what all variants share, and where one differs."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ctcd.distillation.methods import WeightName
 from ctcd.engine.settings import OptimiserParameters
-from ctcd.lineage.settings import Listed, PositiveInteger, PositiveNumber, Settings, Share
+from ctcd.lineage.settings import Listed, PositiveInteger, PositiveNumber, Settings, Share, deep_merge
 from ctcd.modeling.settings import ModelParameters
 
 BUDGETS = ("steps", "tokens", "epochs", "minutes")
@@ -71,9 +70,10 @@ class SharedPretraining(Recipe):
 
 
 class VariantParameters(BaseModel):
-    """One variant: a method, and where it differs from the method's weights and from the section `pretraining`.
+    """One variant: a method, and where it differs from the method's weights and from the sections of the parameters.
 
-    Every other name is one of `Recipe`; a mapping changes a part of it: `student: {layers: 3}`.
+    `corpus` names what it is trained on, `finetuning` differs from the section `finetuning`. Every other name is one of
+    `Recipe`; a mapping changes a part of it: `student: {layers: 3}`.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -81,6 +81,8 @@ class VariantParameters(BaseModel):
     name: str
     method: str
     weights: dict[WeightName, Annotated[float, Field(ge=0.0)]] = {}
+    corpus: str | None = None
+    finetuning: dict[str, Any] = {}
 
     def settings(self, shared: SharedPretraining, seed: int) -> PretrainingParameters:
         """What all variants share, with this variant's differences, for one seed.
@@ -94,13 +96,3 @@ class VariantParameters(BaseModel):
             values |= dict.fromkeys(BUDGETS[1:])
         recipe = Recipe.model_validate(deep_merge(values, differences))  # which knows no seed: those are shared
         return PretrainingParameters(**recipe.model_dump(), seed=seed)
-
-
-def deep_merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy `values` with `changes`; a mapping in both is merged in turn."""
-    merged = dict(values)
-    for name, change in changes.items():
-        known = merged.get(name)
-        both = isinstance(known, Mapping) and isinstance(change, Mapping)
-        merged[name] = deep_merge(known, change) if both else change  # type: ignore[arg-type]
-    return merged

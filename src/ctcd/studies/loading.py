@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from ctcd.distillation.methods import find_method
 from ctcd.errors import InputError
-from ctcd.lineage.settings import Settings
-from ctcd.pretraining.settings import VariantParameters, deep_merge
+from ctcd.lineage.settings import Settings, deep_merge
+from ctcd.pretraining.settings import VariantParameters
 from ctcd.studies.study import GIVEN, Claim, Study, Variant
 
 PACKAGE_FOLDER = Path(__file__).parent
@@ -40,9 +40,13 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(true|false
 
 
 class StudyFile(Settings):
-    """What a study file holds; a variant without a body is one that `shared.yml` declares."""
+    """What a study file holds; a variant without a body is one that `shared.yml` declares.
+
+    `settings` are those of all its variants, where a variant says nothing else.
+    """
 
     question: str
+    settings: dict[str, Any] = {}
     variants: dict[str, dict[str, Any] | None]
     claims: list[Claim] = []
 
@@ -104,7 +108,7 @@ def load_study(path: Path, shared: Mapping[str, Declaration]) -> Study:
     except ValidationError as error:
         raise InputError(f"In the study '{path}', {_first_problem(error)}") from None
     declared = {name: body for name, body in content.variants.items() if body is not None}
-    variants = {name: _variant(name, declared, shared, path) for name in content.variants}
+    variants = {name: _variant(name, declared, shared, content.settings, path) for name in content.variants}
     _check_sources(variants, path)
     _check_claims(content.claims, variants, path)
     return Study(path.stem, content.question, variants, tuple(content.claims))
@@ -132,10 +136,16 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _variant(name: str, declared: Mapping[str, Declaration], shared: Mapping[str, Declaration], path: Path) -> Variant:
+def _variant(
+    name: str,
+    declared: Mapping[str, Declaration],
+    shared: Mapping[str, Declaration],
+    common: Declaration,
+    path: Path,
+) -> Variant:
     if not re.fullmatch(NAME, name) or name in RESERVED_VARIANTS:
         raise InputError(f"In the study '{path}', the variant '{name}' needs another name: small letters, not taken.")
-    settings = _resolve(name, declared, shared, path, ())
+    settings = deep_merge(common, _resolve(name, declared, shared, path, ()))
     source = settings.pop("source", None)
     if "method" not in settings:
         raise InputError(f"In the study '{path}', the variant '{name}' has no method: give one, or `like`.")
@@ -153,7 +163,7 @@ def _variant(name: str, declared: Mapping[str, Declaration], shared: Mapping[str
         )
     if source is not None and not method.has_source:
         raise InputError(f"In the study '{path}', the variant '{name}' learns from no frozen model: remove `source`.")
-    return Variant(name, method.trained, source, settings)
+    return Variant(name, method.trained, source, checked.corpus, settings)
 
 
 def _resolve(

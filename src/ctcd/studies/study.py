@@ -42,12 +42,14 @@ class Variant:
         name: its Kedro namespace.
         trained: the roles that its method trains.
         source: the variant whose model in the other role it learns from, or `given`; None if there is none.
+        corpus: the name of the one that it is trained on; None for the one that has no name.
         settings: the method and where it differs from what all variants share, by the names of the settings.
     """
 
     name: str
     trained: tuple[Role, ...]
     source: str | None
+    corpus: str | None
     settings: Mapping[str, Any]
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.finetuning.settings import FinetuningParameters
+from ctcd.pretraining.settings import VariantParameters
 
 if TYPE_CHECKING:
     from ctcd.lineage.array_store import ArrayStore
@@ -28,6 +29,7 @@ def finetune_models(
     tokens: ArrayStore,
     results: ArrayStore,
     finetuning: FinetuningParameters,
+    variant: VariantParameters,
     execution: ExecutionParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Fine-tune a variant's models on every task of the suite; returns scores, predictions and failures.
@@ -38,8 +40,8 @@ def finetune_models(
     from ctcd.modeling.model_folder import ModelFolder
     from ctcd.tasks.tasks import chosen_tasks
 
-    suite = chosen_suite(finetuning, probes, glue, extra)
-    settings = finetuning.model_copy(update={"submission": False})  # that is for the pipeline `evaluation`
+    settings = finetuning.changed({**variant.finetuning, "submission": False})  # that is for the pipeline `evaluation`
+    suite = chosen_suite(settings, probes, glue, extra)
     folders = [ModelFolder(model.folder) for model in models]
     scored = score_models(folders, suite, chosen_tasks(settings), settings, execution, Stores(tokens, results))
 
@@ -68,6 +70,7 @@ def find_hard_examples(
     glue: Suite,
     extra: Suite,
     finetuning: FinetuningParameters,
+    variant: VariantParameters,
 ) -> pd.DataFrame:
     """Validation examples that both models of the first seed get wrong, or one of them alone, with their texts."""
     from ctcd.finetuning.scoring import read_tasks
@@ -76,5 +79,6 @@ def find_hard_examples(
 
     first = predictions[predictions["pretraining_seed"] == predictions["pretraining_seed"].iloc[0]]
     teacher, student = (first[first["role"] == role] for role in ("teacher", "student"))
-    data, _ = read_tasks(chosen_suite(finetuning, probes, glue, extra), chosen_tasks(finetuning))
+    settings = finetuning.changed(variant.finetuning)
+    data, _ = read_tasks(chosen_suite(settings, probes, glue, extra), chosen_tasks(settings))
     return hardest_examples(teacher, student, data)

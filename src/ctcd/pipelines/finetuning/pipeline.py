@@ -3,7 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from ctcd.pipelines import LONG
-from ctcd.pipelines.finetuning.nodes import find_hard_examples, finetune_models, score_majority
+from ctcd.pipelines.finetuning.nodes import find_hard_examples, finetune_models
 from ctcd.studies.study import Variant
 
 SUITES = ["probes", "glue", "extra"]
@@ -18,14 +18,14 @@ def create_pipeline(variant: Variant) -> Pipeline:
     """
     finetune = Node(
         finetune_models,
-        ["models", *SUITES, *STORES, "params:finetuning", "params:execution"],
+        ["models", *SUITES, *STORES, "params:finetuning", "params:variant", "params:execution"],
         ["scores", "predictions", "failures"],
         name="finetune",
         tags=LONG,
     )
     compare = Node(
         find_hard_examples,
-        ["predictions", *SUITES, "params:finetuning"],
+        ["predictions", *SUITES, "params:finetuning", "params:variant"],
         "hard_examples",
         name="find_hard_examples",
     )
@@ -33,17 +33,10 @@ def create_pipeline(variant: Variant) -> Pipeline:
         [finetune, compare] if len(variant.trained) == 2 else [finetune],
         namespace=variant.name,
         inputs={*SUITES, *STORES},
-        parameters={"params:finetuning", "params:execution"},
-        tags="finetuning",
-    )
-
-
-def create_majority_pipeline() -> Pipeline:
-    """The score of the majority class, which needs no model.
-
-    probes, glue, extra ──> majority_scores
-    """
-    return Pipeline(
-        [Node(score_majority, [*SUITES, "params:finetuning"], "majority_scores", name="score_majority")],
+        parameters={
+            "params:finetuning": "params:finetuning",
+            "params:variant": f"params:variants.{variant.name}",
+            "params:execution": "params:execution",
+        },
         tags="finetuning",
     )

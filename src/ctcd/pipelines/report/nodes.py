@@ -5,14 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.pretraining.settings import SharedPretraining, VariantParameters
 from ctcd.reporting.settings import ReportingParameters
 from ctcd.studies.study import Study
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
+    from ctcd.tasks.suite import Suite
 else:  # Kedro reads the annotations of parameters when it starts, and must not load plotly for that
-    Figure = Any
+    Figure = Suite = Any
 
 Record = Mapping[str, Any]
 
@@ -41,6 +44,22 @@ def check_models(
         check_records(variant.name, records[variant.name], planned[variant.name])
         check_scores(variant.name, records[variant.name], list(scores[variant.name]["run"].unique()))
     return [record for variant in study.variants for record in records[variant]]
+
+
+def score_majority(
+    study: Study,
+    probes: Suite,
+    glue: Suite,
+    extra: Suite,
+    finetuning: FinetuningParameters,
+    variants: Mapping[str, Any],
+) -> pd.DataFrame:
+    """What the most frequent class scores on every task of the study: the floor of the report."""
+    from ctcd.pipelines.finetuning.nodes import score_majority
+
+    differences = [VariantParameters.model_validate(variants[name]).finetuning for name in study.variants]
+    tables = [score_majority(probes, glue, extra, finetuning.changed(each)) for each in _unique(differences)]
+    return pd.concat(tables, ignore_index=True).drop_duplicates(["task", "split", "metric"])
 
 
 def compare_scores(study: Study, scores: pd.DataFrame, reporting: ReportingParameters) -> pd.DataFrame:
@@ -146,6 +165,11 @@ def write_report(
         provenance=provenance,
     )
     return page, study_text(claims, comparison, losses)
+
+
+def _unique(values: Sequence[Any]) -> list[Any]:
+    """Each value once; they need not be hashable."""
+    return [value for place, value in enumerate(values) if value not in values[:place]]
 
 
 def _pairs(study: Study) -> list[tuple[str, str]]:

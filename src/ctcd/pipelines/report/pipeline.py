@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 from kedro.pipeline import Node, Pipeline
 
+from ctcd.finetuning.settings import FinetuningParameters
+from ctcd.pipelines.finetuning.pipeline import SUITES
 from ctcd.pipelines.report import nodes
 from ctcd.pretraining.settings import SharedPretraining
 from ctcd.reporting.settings import ReportingParameters
@@ -17,6 +19,7 @@ def create_pipeline(study: Study) -> Pipeline:
     """The report of a study; its outputs begin with `report.<study>.`.
 
     <variant>.runs, <variant>.scores ──> check_models ──> runs ──> provenance
+    probes, glue, extra ──> majority_scores
     <variant>.scores, majority_scores ──> scores ──> comparison ──> figures
     <variant>.predictions ──> paired_bootstrap, confusions
     <variant>.history ──> histories ──> heldout_losses
@@ -30,6 +33,11 @@ def create_pipeline(study: Study) -> Pipeline:
     ) -> Any:
         records, scores = inputs[: len(variants)], inputs[len(variants) :]
         return nodes.check_models(study, corpus_report, pretraining, every_variant, _named(records), _named(scores))
+
+    def score_majority(
+        finetuning: FinetuningParameters, every_variant: dict[str, Any], probes: Any, glue: Any, extra: Any
+    ) -> pd.DataFrame:
+        return nodes.score_majority(study, probes, glue, extra, finetuning, every_variant)
 
     def collect_scores(majority: pd.DataFrame, *tables: pd.DataFrame) -> pd.DataFrame:
         from ctcd.reporting.tables import collect_scores
@@ -69,7 +77,8 @@ def create_pipeline(study: Study) -> Pipeline:
         [
             node(check_models, ["corpus_report", *settings, *of_variants("runs"), *of_variants("scores")], "runs"),
             node(nodes.describe_models, own("runs"), "provenance"),
-            node(collect_scores, ["majority_scores", *of_variants("scores")], "scores"),
+            node(score_majority, ["params:finetuning", "params:variants", *SUITES], "majority_scores"),
+            node(collect_scores, [*own("majority_scores"), *of_variants("scores")], "scores"),
             node(collect_histories, of_variants("history"), "histories"),
             node(_about(study, nodes.compare_scores), [*own("scores"), "params:reporting"], "comparison"),
             node(

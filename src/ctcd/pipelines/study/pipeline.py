@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from kedro.pipeline import Pipeline
 
 from ctcd.pipelines import corpus, finetuning, pretraining, report
-from ctcd.pipelines.finetuning.pipeline import create_majority_pipeline
 from ctcd.studies.study import Study, Variant
 
 
@@ -29,5 +28,5 @@ def create_pretraining_pipeline(variants: Iterable[Variant]) -> Pipeline:
 
 
 def create_finetuning_pipeline(variants: Iterable[Variant]) -> Pipeline:
-    """The fine-tuning of some variants' models, and the majority class."""
-    return sum(map(finetuning.create_pipeline, variants), create_majority_pipeline())
+    """The fine-tuning of some variants' models."""
+    return sum(map(finetuning.create_pipeline, variants), Pipeline([]))
