@@ -65,7 +65,8 @@ def _claims(claims: pd.DataFrame) -> str:
         f"Differences, paired over {seeds}, with {percent(records[0]['confidence'])} intervals; more is better for the "
         "first-named"
     )
-    note = f"{PRIMARY.strip()} the study's primary claim; verdicts, not intervals, are corrected for {counted(len(records), 'claim')}"
+    corrected = f"verdicts, not intervals, are corrected for {counted(len(records), 'claim')}"
+    note = f"{PRIMARY.strip()} the study's primary claim; {corrected}"
     return f"{title}\n{_aligned(columns)}\n{note}"
 
 
