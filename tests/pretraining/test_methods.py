@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
 from ctcd.distillation.methods import METHODS
+from ctcd.distillation.soft_weights import SoftWeightsParameters
 from ctcd.errors import InputError
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.architecture import build_model
@@ -16,7 +17,6 @@ from ctcd.modeling.pretrained import PretrainedModel, load_given_model
 from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining import loop
 from ctcd.pretraining.loop import pretrain
-from ctcd.pretraining.settings import SoftWeightsParameters
 
 
 @pytest.fixture

@@ -13,16 +13,16 @@ from ctcd.corpus.settings import CorpusParameters
 from ctcd.corpus.shards import Shards
 from ctcd.corpus.tokenizer import train_tokenizer
 from ctcd.distillation.methods import METHODS
+from ctcd.distillation.soft_weights import SoftWeightsParameters
 from ctcd.engine.settings import ExecutionParameters, OptimiserParameters
 from ctcd.lineage.settings import deep_merge
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining.loop import pretrain
-from ctcd.pretraining.plan import TRAINING_VERSION, PlannedRun, first_difference, flatten, plan_variants
+from ctcd.pretraining.plan import NEUTRAL, TRAINING_VERSION, PlannedRun, first_difference, flatten, plan_variants
 from ctcd.pretraining.settings import (
     PretrainingParameters,
     SharedPretraining,
-    SoftWeightsParameters,
     VariantParameters,
 )
 
@@ -85,6 +85,7 @@ DEPENDENT: dict[str, set[str]] = {
     "temperature": SOFT,
     "label_smoothing": TRAINED - {"l", "m"},  # which have a share of their own
     "soft_weights.warmup_share": SOFT,
+    "soft_weights.decay_share": set(),  # of a factor that stays 1
     "soft_weights.final_factor": SOFT,
     "moving_average_decay": {"d"},
     "warmup_share": TRAINED,
@@ -183,6 +184,25 @@ def test_muons_rate_counts_under_muon(shared: SharedPretraining) -> None:
     muon = changed(shared, "optimiser.name")
     before, after = ids(muon), ids(changed(muon, "optimiser.matrix_learning_rate"))
     assert {letter for letter in before if before[letter] != after[letter]} == TRAINED
+
+
+def test_when_soft_weights_decay_counts_where_they_do(shared: SharedPretraining) -> None:
+    fading = changed(shared, "soft_weights.final_factor")
+    before, after = ids(fading), ids(changed(fading, "soft_weights.decay_share"))
+    assert {letter for letter in before if before[letter] != after[letter]} == SOFT
+
+
+def test_when_the_rate_decays_does_not_count_where_it_is_constant(shared: SharedPretraining) -> None:
+    constant = shared.model_copy(update={"optimiser": shared.optimiser.model_copy(update={"schedule": "constant"})})
+    assert ids(constant) == ids(changed(constant, "optimiser.decay_share"))
+
+
+def test_a_neutral_value_is_no_part_of_an_identity_and_no_difference(shared: SharedPretraining) -> None:
+    identity = planned(shared)["c"].identity
+    assert not NEUTRAL.keys() & identity.keys()
+    assert first_difference(identity, identity | NEUTRAL) is None
+    wanted = identity | {"optimiser.decay_share": 0.5}
+    assert first_difference(identity, wanted) == ("optimiser.decay_share", 1.0, 0.5)
 
 
 def test_masking_does_not_count_where_every_token_is_predicted(shared: SharedPretraining) -> None:

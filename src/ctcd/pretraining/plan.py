@@ -13,6 +13,10 @@ from ctcd.pretraining.settings import PretrainingParameters, SharedPretraining, 
 # Raised by hand when a change of the code alters what is learned; `tests/pretraining/test_plan.py` notices.
 TRAINING_VERSION = 1
 
+# Settings that a training of this version may be without. Where they have these values they change nothing, and are no
+# part of the identity: what was trained before there were such settings is found.
+NEUTRAL: dict[str, Any] = {"optimiser.decay_share": 1.0, "soft_weights.decay_share": 1.0}
+
 
 @dataclass(frozen=True)
 class PlannedRun:
@@ -35,12 +39,12 @@ class PlannedRun:
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that decides what is learned, by dotted names."""
+        decided = flatten({"method": _plain(self.method), **_deciding(self.settings, self.method)})
         return {
             "version": TRAINING_VERSION,
             "data": self.data,
             "source": self.source,
-            **flatten({"method": _plain(self.method)}),
-            **flatten(_deciding(self.settings, self.method)),
+            **{name: value for name, value in decided.items() if name not in NEUTRAL or value != NEUTRAL[name]},
         }
 
     @property
@@ -112,8 +116,9 @@ def source_id(plans: list[PlannedRun], role: Role) -> str:
 def first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
     """Name, and both values, of the first setting in which two identities differ; None if they are equal."""
     for name in sorted(found.keys() | wanted.keys()):
-        if found.get(name) != wanted.get(name):
-            return name, found.get(name), wanted.get(name)
+        one, other = (identity.get(name, NEUTRAL.get(name)) for identity in (found, wanted))
+        if one != other:
+            return name, one, other
     return None
 
 
@@ -154,4 +159,8 @@ def _deciding(settings: PretrainingParameters, method: Method) -> dict[str, Any]
         unused.add("masking_share")
     if settings.optimiser.name == "adamw":
         del values["optimiser"]["matrix_learning_rate"]
+    if settings.optimiser.schedule == "constant":
+        del values["optimiser"]["decay_share"]
+    if settings.soft_weights.final_factor == 1:
+        del values["soft_weights"]["decay_share"]
     return {name: value for name, value in values.items() if name not in unused}

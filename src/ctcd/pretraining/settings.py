@@ -5,18 +5,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ctcd.distillation.methods import WeightName
+from ctcd.distillation.soft_weights import SoftWeightsParameters
 from ctcd.engine.settings import OptimiserParameters
 from ctcd.lineage.settings import Listed, PositiveInteger, PositiveNumber, Settings, Share, deep_merge
 from ctcd.modeling.settings import ModelParameters
 
 BUDGETS = ("steps", "tokens", "epochs", "minutes")
-
-
-class SoftWeightsParameters(Settings):
-    """How the method's soft weights change: from 0 in the warm-up, then linearly to `final_factor` times themselves."""
-
-    warmup_share: Share = 0.0
-    final_factor: Annotated[float, Field(ge=0.0)] = 1.0
 
 
 class Recipe(Settings):
