@@ -103,15 +103,17 @@ def test_heldout_loss_equals_a_plain_computation(shards, tokenizer, pretraining,
         (signal.SIGINT, KeyboardInterrupt, None),
     ],
 )
+@pytest.mark.parametrize("changes", [{}, {"kept_weights": "average"}])
 def test_a_stopped_training_goes_on_to_the_very_same_end(
-    number, error, message, shards, tokenizer, pretraining, execution, store, tmp_path, monkeypatch
+    changes, number, error, message, shards, tokenizer, pretraining, execution, store, tmp_path, monkeypatch
 ) -> None:
-    undisturbed = pretrain(shards, tokenizer, CTCD, pretraining, execution, StateStore(tmp_path / "other", "ctcd"))
+    settings = pretraining.model_copy(update=changes)
+    undisturbed = pretrain(shards, tokenizer, CTCD, settings, execution, StateStore(tmp_path / "other", "ctcd"))
     with monkeypatch.context() as patch:
         interrupt_after(4, patch, lambda: os.kill(os.getpid(), number))
         with pytest.raises(error, match=message):
-            pretrain(shards, tokenizer, CTCD, pretraining, execution, store)
-    resumed = pretrain(shards, tokenizer, CTCD, pretraining, execution, store)
+            pretrain(shards, tokenizer, CTCD, settings, execution, store)
+    resumed = pretrain(shards, tokenizer, CTCD, settings, execution, store)
     assert_same_models(undisturbed[0], resumed[0])
     pd.testing.assert_frame_equal(without_speed(undisturbed[1]), without_speed(resumed[1]))
 

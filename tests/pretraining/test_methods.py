@@ -85,6 +85,40 @@ def test_self_distillation_trains_both_models_apart(train, pretraining) -> None:
     assert (soft.iloc[1:] > 0).all()
 
 
+def test_the_average_that_is_kept_is_that_of_the_weights_after_each_step(train, monkeypatch) -> None:
+    one_step, after = loop._one_step, []
+
+    def recorded(training, joint_step, batch):
+        rate_factor = one_step(training, joint_step, batch)
+        after.append({name: weight.clone() for name, weight in training.trainees["student"].weights.weights.items()})
+        return rate_factor
+
+    start = train("student_alone", label="start", steps=0)[0]["student"].state_dict()
+    last = train("student_alone", label="last")[0]["student"].state_dict()
+    monkeypatch.setattr(loop, "_one_step", recorded)
+    averaged, history = train("student_alone", label="a", kept_weights="average", moving_average_decay=0.3)
+    expected = {name: start[name] for name in after[0]}
+    for number, weights in enumerate(after):
+        kept = min(0.3, (1 + number) / (10 + number))
+        expected = {name: kept * expected[name] + (1 - kept) * weights[name] for name in weights}
+    for name, weight in expected.items():
+        torch.testing.assert_close(averaged["student"].state_dict()[name], weight)
+        assert torch.equal(after[-1][name], last[name])
+    assert set(history.table()["role"]) == {"student", "pair"}
+
+
+def test_held_out_loss_is_that_of_the_average_that_is_kept(train) -> None:
+    losses = [
+        train("student_alone", label=label, **changes)[1].table().query("metric == 'heldout_loss'")["value"].item()
+        for label, changes in {
+            "start": {"steps": 0},
+            "last": {},
+            "average": {"kept_weights": "average", "moving_average_decay": 0.0},
+        }.items()
+    ]
+    assert losses[0] != losses[1] == pytest.approx(losses[2])
+
+
 @pytest.mark.parametrize("changes", [{"label_smoothing": 0.1}, {"temperature": 2.0}])
 def test_the_settings_of_the_losses_matter(changes, train) -> None:
     assert not same(train("ctcd", label="a", **changes)[0]["student"], train("ctcd", label="b")[0]["student"])

@@ -87,6 +87,7 @@ DEPENDENT: dict[str, set[str]] = {
     "soft_weights.warmup_share": SOFT,
     "soft_weights.decay_share": set(),  # of a factor that stays 1
     "soft_weights.final_factor": SOFT,
+    "kept_weights": TRAINED,
     "moving_average_decay": {"d"},
     "warmup_share": TRAINED,
     **{f"optimiser.{name}": TRAINED for name in OptimiserParameters.model_fields},
@@ -106,6 +107,7 @@ OTHER_VALUES: dict[str, Any] = {
     "matched_operations": True,
     "heads": 4,
     "width": 64,
+    "kept_weights": "average",
 }
 
 
@@ -203,6 +205,12 @@ def test_a_neutral_value_is_no_part_of_an_identity_and_no_difference(shared: Sha
     assert first_difference(identity, identity | NEUTRAL) is None
     wanted = identity | {"optimiser.decay_share": 0.5}
     assert first_difference(identity, wanted) == ("optimiser.decay_share", 1.0, 0.5)
+
+
+def test_the_decay_of_an_average_that_is_kept_counts(shared: SharedPretraining) -> None:
+    averaged = changed(shared, "kept_weights")
+    before, after = ids(averaged), ids(changed(averaged, "moving_average_decay"))
+    assert {letter for letter in before if before[letter] != after[letter]} == TRAINED
 
 
 def test_masking_does_not_count_where_every_token_is_predicted(shared: SharedPretraining) -> None:

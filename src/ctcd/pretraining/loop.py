@@ -153,6 +153,8 @@ def _one_step(training: Training, joint_step: JointStep, batch: PredictionBatch)
     rate_factor = learning_rate_factor(done, settings.warmup_share, optimiser.schedule, optimiser.decay_share)
     soft_factor = soft_weight_factor(done, settings.soft_weights)
     training.history.collect(joint_step(batch, soft_factor, rate_factor))
+    for trainee in training.trainees.values():
+        trainee.follow(step)
     for role, average in training.averages.items():
         average.update(training.trainees[role].weights)
     training.step += 1

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from ctcd.engine.average import AverageOfWeights
 from ctcd.engine.blocks import ParameterBlocks
 from ctcd.engine.hardware import Hardware
 from ctcd.engine.optimiser import Optimiser
@@ -20,11 +22,16 @@ from ctcd.pretraining.masking import PredictionBatch
 
 @dataclass
 class Trainee:
-    """A model in training with its own optimiser."""
+    """A model in training with its own optimiser.
+
+    Attributes:
+        average: of its weights, where that is what is evaluated and kept; None where the last weights are.
+    """
 
     model: PreTrainedModel
     hardware: Hardware
     optimiser: Optimiser
+    average: AverageOfWeights | None = None
 
     def __post_init__(self) -> None:
         """Put the model where it is trained."""
@@ -36,9 +43,17 @@ class Trainee:
         self._fast_logits = self.hardware.compiled(self.logits.__call__)
 
     @classmethod
-    def start(cls, model: PreTrainedModel, settings: OptimiserParameters, hardware: Hardware) -> "Trainee":
-        """Begin to train a model; its embeddings stay in float32."""
-        return cls(model, hardware, Optimiser(model.to(hardware.device), settings, hardware, keep=nn.Embedding))
+    def start(
+        cls,
+        model: PreTrainedModel,
+        settings: OptimiserParameters,
+        hardware: Hardware,
+        average_decay: float | None = None,
+    ) -> "Trainee":
+        """Begin to train a model; its embeddings stay in float32. With a decay, the average of its weights is kept."""
+        optimiser = Optimiser(model.to(hardware.device), settings, hardware, keep=nn.Embedding)
+        average = None if average_decay is None else AverageOfWeights(optimiser.weights, average_decay)
+        return cls(model, hardware, optimiser, average)
 
     @property
     def weights(self) -> ParameterBlocks:
@@ -49,16 +64,29 @@ class Trainee:
         """Logits at the predicted positions: (positions, vocabulary)."""
         return self._fast_logits(batch.input_ids, batch.positions)
 
+    def follow(self, step: int) -> None:
+        """Have the average, if there is one, follow the weights after a step, counted from 0."""
+        if self.average is not None:
+            self.average.update(step)
+
+    def kept_weights(self) -> AbstractContextManager[None]:
+        """A context in which the model has the weights that are evaluated and kept."""
+        return nullcontext() if self.average is None else self.average.in_place()
+
     def state(self) -> dict[str, Any]:
         """Everything that training changes."""
-        return self.optimiser.state()
+        return self.optimiser.state() | ({} if self.average is None else {"average": self.average.state()})
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Undo `state`."""
         self.optimiser.restore(state)
+        if self.average is not None:
+            self.average.restore(state["average"])
 
     def finished_model(self) -> PreTrainedModel:
         """The model as others use it: in float32, on the CPU, as if it had never been in training."""
+        if self.average is not None:
+            self.average.exchange()
         self.model.get_input_embeddings().sparse = False
         self.logits.detach()
         _give_back(self.model, self.weights, self._attention)

@@ -15,7 +15,7 @@ TRAINING_VERSION = 1
 
 # Settings that a training of this version may be without. Where they have these values they change nothing, and are no
 # part of the identity: what was trained before there were such settings is found.
-NEUTRAL: dict[str, Any] = {"optimiser.decay_share": 1.0, "soft_weights.decay_share": 1.0}
+NEUTRAL: dict[str, Any] = {"kept_weights": "last", "optimiser.decay_share": 1.0, "soft_weights.decay_share": 1.0}
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _deciding(settings: PretrainingParameters, method: Method) -> dict[str, Any]
         unused |= {"temperature", "soft_weights"}
     if not (weights.teacher_hard or weights.student_hard):
         unused.add("label_smoothing")
-    if not method.learns_from_itself:
+    if not method.learns_from_itself and settings.kept_average_decay is None:
         unused.add("moving_average_decay")
     if all(FAMILIES[getattr(settings, role).architecture].objective == "clm" for role in method.trained):
         unused.add("masking_share")

@@ -1,6 +1,6 @@
 """Settings of a pre-training: what all variants share, and where one differs."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -17,6 +17,7 @@ class Recipe(Settings):
     """What is learned, but for the method and the seed.
 
     The budget is `steps`, or what is set of `tokens`, `epochs` and `minutes`; `budget` is a factor on it.
+    `kept_weights` says what a finished model has: its last weights, or their moving average.
     """
 
     teacher: ModelParameters
@@ -32,6 +33,7 @@ class Recipe(Settings):
     temperature: PositiveNumber
     label_smoothing: Share = 0.0
     soft_weights: SoftWeightsParameters = SoftWeightsParameters()
+    kept_weights: Literal["last", "average"] = "last"
     moving_average_decay: Share = 0.99
     warmup_share: Share
     optimiser: OptimiserParameters
@@ -42,6 +44,11 @@ class Recipe(Settings):
         if len(chosen) > 1:
             raise ValueError(f"{' and '.join(chosen)} are both set: set one of them to null")
         return self
+
+    @property
+    def kept_average_decay(self) -> float | None:
+        """The decay of the average that is kept; None where the last weights are."""
+        return self.moving_average_decay if self.kept_weights == "average" else None
 
 
 class PretrainingParameters(Recipe):

@@ -129,7 +129,10 @@ def start_training(
         averages={
             role: MovingAverage(model, hardware, settings.moving_average_decay) for role, model in followed.items()
         },
-        trainees={role: Trainee.start(model, settings.optimiser, hardware) for role, model in models.items()},
+        trainees={
+            role: Trainee.start(model, settings.optimiser, hardware, settings.kept_average_decay)
+            for role, model in models.items()
+        },
         frozen=FrozenModel(frozen.model, hardware) if frozen is not None and method.has_source else None,
         side_by_side=SideBySide(
             can_share_a_step(hardware, models.values(), settings.batch_size * shards.sequence_length)
