@@ -119,9 +119,15 @@ def test_held_out_loss_is_that_of_the_average_that_is_kept(train) -> None:
     assert losses[0] != losses[1] == pytest.approx(losses[2])
 
 
-@pytest.mark.parametrize("changes", [{"label_smoothing": 0.1}, {"temperature": 2.0}])
+@pytest.mark.parametrize("changes", [{"label_smoothing": 0.1}, {"temperature": 2.0}, {"source_noise": 1.0}])
 def test_the_settings_of_the_losses_matter(changes, train) -> None:
     assert not same(train("ctcd", label="a", **changes)[0]["student"], train("ctcd", label="b")[0]["student"])
+
+
+def test_noise_touches_no_model_that_learns_from_the_true_tokens_alone(train) -> None:
+    noisy, plain = train("one_way_online", label="a", source_noise=2.0)[0], train("one_way_online", label="b")[0]
+    assert same(noisy["teacher"], plain["teacher"])
+    assert not same(noisy["student"], plain["student"])
 
 
 def test_soft_weights_of_zero_are_standalone(train, monkeypatch) -> None:

@@ -84,6 +84,7 @@ DEPENDENT: dict[str, set[str]] = {
     "masking_share": TRAINED,
     "temperature": SOFT,
     "label_smoothing": TRAINED - {"l", "m"},  # which have a share of their own
+    "source_noise": SOFT,
     "soft_weights.warmup_share": SOFT,
     "soft_weights.decay_share": set(),  # of a factor that stays 1
     "soft_weights.final_factor": SOFT,

@@ -24,7 +24,12 @@ def build_joint_step(training: Training) -> JointStep:
     """
     pairs, settings = _pairs(training), training.settings
     learner = build_learner(
-        pairs, settings.temperature, settings.label_smoothing, training.hardware, training.side_by_side
+        pairs,
+        settings.temperature,
+        settings.label_smoothing,
+        training.hardware,
+        training.side_by_side,
+        settings.source_noise,
     )
     return lambda batch, soft_factor, rate_factor: _quantities(pairs, learner.learn(soft_factor, rate_factor, *batch))
 

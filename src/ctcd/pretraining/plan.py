@@ -15,7 +15,12 @@ TRAINING_VERSION = 1
 
 # Settings that a training of this version may be without. Where they have these values they change nothing, and are no
 # part of the identity: what was trained before there were such settings is found.
-NEUTRAL: dict[str, Any] = {"kept_weights": "last", "optimiser.decay_share": 1.0, "soft_weights.decay_share": 1.0}
+NEUTRAL: dict[str, Any] = {
+    "kept_weights": "last",
+    "optimiser.decay_share": 1.0,
+    "soft_weights.decay_share": 1.0,
+    "source_noise": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,7 @@ def _deciding(settings: PretrainingParameters, method: Method) -> dict[str, Any]
     weights = method.weights
     unused = set()
     if not (weights.teacher_soft or weights.student_soft):
-        unused |= {"temperature", "soft_weights"}
+        unused |= {"temperature", "soft_weights", "source_noise"}
     if not (weights.teacher_hard or weights.student_hard):
         unused.add("label_smoothing")
     if not method.learns_from_itself and settings.kept_average_decay is None:

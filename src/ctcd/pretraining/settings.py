@@ -18,6 +18,7 @@ class Recipe(Settings):
 
     The budget is `steps`, or what is set of `tokens`, `epochs` and `minutes`; `budget` is a factor on it.
     `kept_weights` says what a finished model has: its last weights, or their moving average.
+    `source_noise` is the standard deviation of noise on the logits that are learned from.
     """
 
     teacher: ModelParameters
@@ -32,6 +33,7 @@ class Recipe(Settings):
     masking_share: Annotated[float, Field(gt=0.0, lt=1.0)]
     temperature: PositiveNumber
     label_smoothing: Share = 0.0
+    source_noise: Annotated[float, Field(ge=0.0)] = 0.0
     soft_weights: SoftWeightsParameters = SoftWeightsParameters()
     kept_weights: Literal["last", "average"] = "last"
     moving_average_decay: Share = 0.99

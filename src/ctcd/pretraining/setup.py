@@ -23,7 +23,7 @@ from ctcd.pretraining.batches import batch_of, to_device
 from ctcd.pretraining.budget import in_steps
 from ctcd.pretraining.heldout import MASKING_SHARE, first_sequences, heldout_batches
 from ctcd.pretraining.history import History
-from ctcd.pretraining.masking import PredictionBatch, mask_tokens, masking_for, next_tokens
+from ctcd.pretraining.masking import PredictionBatch, mask_tokens, masking_for, next_tokens, with_noise_seeds
 from ctcd.pretraining.models import FrozenModel, MovingAverage, Trainee
 from ctcd.pretraining.settings import PretrainingParameters
 
@@ -76,7 +76,8 @@ class Training:
     def batch(self, step: int) -> PredictionBatch:
         """What a step sees."""
         tokens = batch_of(self.sequences, step, self.settings.batch_size, self.settings.seed)
-        return self.prepare(tokens, self.settings.seed, step)
+        batch = self.prepare(tokens, self.settings.seed, step)
+        return with_noise_seeds(batch, self.settings.seed, step) if self.settings.source_noise else batch
 
 
 def start_training(

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ctcd.distillation.losses import distillation_losses
+from ctcd.distillation.losses import Losses, distillation_losses
 from ctcd.distillation.methods import ROLES, Weights
+from ctcd.distillation.noise import losses_with_noisy_sources
 from ctcd.engine.hardware import Hardware
 from ctcd.engine.learner import Learner, Tensors
 from ctcd.engine.side_by_side import SideBySide
@@ -37,7 +38,12 @@ class Pair:
 
 
 def build_learner(
-    pairs: Sequence[Pair], temperature: float, label_smoothing: float, hardware: Hardware, side_by_side: SideBySide
+    pairs: Sequence[Pair],
+    temperature: float,
+    label_smoothing: float,
+    hardware: Hardware,
+    side_by_side: SideBySide,
+    source_noise: float = 0.0,
 ) -> Learner:
     """Forward all models, four losses a pair, backward of the sum, update all that are trained.
 
@@ -50,22 +56,19 @@ def build_learner(
         label_smoothing: of the hard losses.
         hardware: of all models.
         side_by_side: halves of a batch are computed at the same time if it has threads.
+        source_noise: standard deviation of noise on the logits that are learned from.
     """
+
+    def pair_losses(pair: Pair, batch: PredictionBatch, weights: Weights) -> Losses:
+        teacher, student = pair.teacher.predict(batch), pair.student.predict(batch)
+        shared = (batch.labels, weights, temperature, label_smoothing, hardware.compiles)
+        if source_noise and teacher is not None and student is not None:
+            return losses_with_noisy_sources(teacher, student, *shared, source_noise, batch.noise_seeds)
+        return distillation_losses(teacher, student, *shared)
 
     def joint_loss(soft_factor: float, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         batch = PredictionBatch(*tensors)
-        losses = [
-            distillation_losses(
-                pair.teacher.predict(batch),
-                pair.student.predict(batch),
-                batch.labels,
-                pair.weights.with_soft(soft_factor),
-                temperature,
-                label_smoothing,
-                hardware.compiles,
-            )
-            for pair in pairs
-        ]
+        losses = [pair_losses(pair, batch, pair.weights.with_soft(soft_factor)) for pair in pairs]
         total = torch.stack([each.total for each in losses]).sum()
         return total, torch.stack([term for each in losses for term in each[1:]])
 
