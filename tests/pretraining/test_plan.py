@@ -283,6 +283,26 @@ def test_other_weights_are_another_training(shared: SharedPretraining) -> None:
     assert as_is == same != other
 
 
+def test_terms_are_another_training_and_no_terms_none(shared: SharedPretraining) -> None:
+    term = {"learner": "student", "signal": "hidden_states"}
+    bodies: dict[str, list[dict[str, Any]]] = {
+        "none": [],
+        "zero": [term | {"weight": 0}],
+        "one": [term],
+        "same": [term | {"weight": 1.0}],
+        "more": [term | {"weight": 2}],
+    }
+    variants = {
+        name: VariantParameters.model_validate({"name": name, "method": "ctcd", "terms": terms})
+        for name, terms in bodies.items()
+    }
+    plans = plan_variants(variants, dict.fromkeys(variants), shared, CORPUS)
+    none, zero, one, same, more = (plans[name][0].id for name in variants)
+    assert none == zero == planned(shared)["c"].id
+    assert one == same
+    assert len({none, one, more}) == 3
+
+
 @pytest.mark.parametrize(
     "budget",
     [{"tokens": 100 * 4 * 32}, {"epochs": 0.4}, {"steps": 200, "budget": 0.5}, {"tokens": 25 * 4 * 32, "budget": 4}],

@@ -19,7 +19,6 @@ from ctcd.engine.schedule import learning_rate_factor
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
 from ctcd.lineage.state import StateStore
-from ctcd.modeling.architecture import parameter_count
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.pretraining.batches import prefetched, rows_of_step
 from ctcd.pretraining.checkpoint import resume_training, save_training
@@ -83,7 +82,7 @@ def _train(training: Training, store: StateStore) -> None:
     counted_step = training.step
     if training.step == 0:
         for role, trainee in training.trainees.items():
-            training.history.add(0, 0, role, "parameters", parameter_count(trainee.model))
+            training.history.add(0, 0, role, "parameters", trainee.parameters)
         _evaluate(training)
     training.started = monotonic()
     joint_step = build_joint_step(training)

@@ -17,6 +17,7 @@ TRAINING_VERSION = 1
 # part of the identity: what was trained before there were such settings is found.
 NEUTRAL: dict[str, Any] = {
     "kept_weights": "last",
+    "method.terms": [],
     "optimiser.decay_share": 1.0,
     "soft_weights.decay_share": 1.0,
     "source_noise": 0.0,
@@ -77,7 +78,7 @@ def plan_runs(
         corpus: metadata of the shards.
         source: identity of the frozen model that is learned from.
     """
-    method = find_method(variant.method, variant.weights)
+    method = find_method(variant.method, variant.weights, variant.terms)
     length, sequences = corpus["sequence_length"], corpus["splits"]["train"]["sequences"]
     vocabulary = AssumedVocabulary(corpus["vocabulary_size"])
     settings = in_steps(variant.settings(shared, seed), method, vocabulary, length, sequences)
@@ -141,7 +142,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _plain(method: Method) -> dict[str, Any]:
     """A method as plain values: a weight of 4 and one of 4.0 are the same."""
     values = asdict(method)
-    return values | {"weights": {name: float(weight) for name, weight in values["weights"].items()}}
+    weights = {name: float(weight) for name, weight in values["weights"].items()}
+    return values | {"weights": weights, "terms": [term.model_dump() for term in method.terms]}
 
 
 def _deciding(settings: PretrainingParameters, method: Method) -> dict[str, Any]:
@@ -154,8 +156,9 @@ def _deciding(settings: PretrainingParameters, method: Method) -> dict[str, Any]
         return {name: values[name] for name in (*method.trained, "steps", "seed")}
     weights = method.weights
     unused = set()
-    if not (weights.teacher_soft or weights.student_soft):
-        unused |= {"temperature", "soft_weights", "source_noise"}
+    if not method.has_soft_losses:
+        unused |= {"temperature", "source_noise"}
+        unused |= set() if method.terms else {"soft_weights"}
     if not (weights.teacher_hard or weights.student_hard):
         unused.add("label_smoothing")
     if not method.learns_from_itself and settings.kept_average_decay is None:

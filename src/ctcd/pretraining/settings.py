@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ctcd.distillation.methods import WeightName
+from ctcd.distillation.methods import Term, WeightName
 from ctcd.distillation.soft_weights import SoftWeightsParameters
 from ctcd.engine.settings import OptimiserParameters
 from ctcd.lineage.settings import Listed, PositiveInteger, PositiveNumber, Settings, Share, deep_merge
@@ -73,8 +73,9 @@ class SharedPretraining(Recipe):
 
 
 class VariantParameters(BaseModel):
-    """One variant: a method, and where it differs from the method's weights and from the sections of the parameters.
+    """One variant: a method, and where it differs from the method and from the sections of the parameters.
 
+    `weights` differ from the method's, `terms` come on top of it.
     `corpus` names what it is trained on, `finetuning` differs from the section `finetuning`. Every other name is one of
     `Recipe`; a mapping changes a part of it: `student: {layers: 3}`.
     """
@@ -84,6 +85,7 @@ class VariantParameters(BaseModel):
     name: str
     method: str
     weights: dict[WeightName, Annotated[float, Field(ge=0.0)]] = {}
+    terms: tuple[Term, ...] = ()
     corpus: str | None = None
     finetuning: dict[str, Any] = {}
 
