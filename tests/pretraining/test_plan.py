@@ -108,6 +108,7 @@ OTHER_VALUES: dict[str, Any] = {
     "matched_operations": True,
     "heads": 4,
     "width": 64,
+    "width_share": 0.5,
     "kept_weights": "average",
 }
 
@@ -271,6 +272,16 @@ def test_a_teacher_alone_is_the_teacher_of_standalone(shared: SharedPretraining)
     assert [plan.id for plan in plans["standalone"]] == [
         plans[f"{role}_alone"][0].id for role in ("teacher", "student")
     ]
+
+
+def test_a_shape_in_shares_of_the_common_one_is_the_same_training_as_in_full(shared: SharedPretraining) -> None:
+    shapes = {"share": {"width_share": 0.5}, "full": {"width": 16, "feed_forward": 32}}
+    variants = {
+        name: VariantParameters.model_validate({"name": name, "method": "ctcd", "student": shape})
+        for name, shape in shapes.items()
+    }
+    plans = plan_variants(variants, dict.fromkeys(variants), shared, CORPUS)
+    assert plans["share"][0].id == plans["full"][0].id != planned(shared)["c"].id
 
 
 def test_other_weights_are_another_training(shared: SharedPretraining) -> None:

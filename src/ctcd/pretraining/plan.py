@@ -21,6 +21,8 @@ NEUTRAL: dict[str, Any] = {
     "optimiser.decay_share": 1.0,
     "soft_weights.decay_share": 1.0,
     "source_noise": 0.0,
+    "student.width_share": 1.0,
+    "teacher.width_share": 1.0,
 }
 
 

@@ -54,9 +54,14 @@ class Recipe(Settings):
 
 
 class PretrainingParameters(Recipe):
-    """The settings of one training."""
+    """The settings of one training; shapes are in full widths."""
 
     seed: int
+
+    @field_validator("teacher", "student")
+    @classmethod
+    def _has_its_width(cls, shape: ModelParameters) -> ModelParameters:
+        return shape.scaled()
 
 
 class SharedPretraining(Recipe):
