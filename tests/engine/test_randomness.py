@@ -1,6 +1,9 @@
+import math
+
+import pytest
 import torch
 
-from ctcd.engine.randomness import random_bits, seed_from
+from ctcd.engine.randomness import random_bits, random_normals, seed_from
 
 
 def splitmix64(counter: int, seed: int) -> int:
@@ -28,3 +31,18 @@ def test_bits_are_balanced_and_sequences_differ() -> None:
 
 def test_seeds_depend_on_all_parts_and_their_order() -> None:
     assert len({seed_from(1, "a"), seed_from("a", 1), seed_from(1, "b"), seed_from(2, "a")}) == 4
+
+
+def test_normal_numbers_have_the_moments_and_the_tail_of_their_distribution() -> None:
+    numbers = random_normals(torch.arange(500), 1001).double()
+    assert numbers.shape == (500, 1001)
+    assert numbers.isfinite().all()
+    assert [numbers.pow(power).mean().item() for power in (1, 2, 3, 4)] == pytest.approx([0, 1, 0, 3], abs=0.03)
+    for bound in (0.5, 1.0, 2.0, 3.0):
+        assert (numbers.abs() > bound).double().mean().item() == pytest.approx(math.erfc(bound / 2**0.5), abs=0.003)
+    neighbours = (numbers[:, 1:] * numbers[:, :-1]).mean(), (numbers[1:] * numbers[:-1]).mean()
+    assert max(map(abs, neighbours)) < 0.01
+
+
+def test_normal_numbers_of_a_row_depend_on_its_seed_alone() -> None:
+    assert torch.equal(random_normals(torch.tensor([5, 6]), 9)[1], random_normals(torch.tensor([6]), 9)[0])

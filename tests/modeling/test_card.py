@@ -1,7 +1,7 @@
 import pandas as pd
 import yaml
 
-from ctcd.distillation.methods import METHODS
+from ctcd.distillation.methods import METHODS, Term, find_method
 from ctcd.modeling.card import model_card
 from ctcd.pretraining.history import COLUMNS
 from ctcd.pretraining.plan import PlannedRun
@@ -24,3 +24,12 @@ def test_the_card_says_how_the_model_was_made_and_how_good_it_is(pretraining) ->
     for fact in ("1 layers, 32 wide", "my texts (fingerprint f00d)", "768 in 6 steps", "5.750 nats", "6.250", "0.250",
                  f"Student of run `{plan.id}`", "student_soft 4", "| seed | 1 |"):  # fmt: skip
         assert fact in card
+
+
+def test_the_card_names_the_terms(pretraining) -> None:
+    rows = [[6, 768, "student", name, 0.25] for name in ("heldout_loss", "heldout_accuracy")]
+    corpus = {"source": "", "fingerprint": "", "vocabulary_size": 6, "sequence_length": 3, "unigram_entropy": 6.25}
+    method = find_method("ctcd", terms=[Term(learner="student", signal="hidden_states", weight=0.5)])
+    plan = PlannedRun("ctcd, seed 1", method, pretraining, None, "f00d")
+    card = model_card(plan, "student", corpus, pd.DataFrame(rows, columns=COLUMNS))
+    assert "student_soft 4, student hidden_states 0.5 |" in card

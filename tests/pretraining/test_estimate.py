@@ -93,6 +93,12 @@ def test_memory_of_methods_with_a_source_of_their_own(paper) -> None:
     assert (averaged.weights, averaged.moments) == (8 * (TEACHER + STUDENT), 8 * (TEACHER + STUDENT))
 
 
+def test_an_average_that_is_kept_has_one_number_for_each_weight(paper) -> None:
+    settings = paper.model_copy(update={"kept_weights": "average"})
+    memory = estimate_memory(settings, METHODS["ctcd"], BERT, 128, GPU)
+    assert memory.weights == (6 + 4) * (TEACHER + STUDENT)
+
+
 def test_muon_keeps_one_number_for_each_weight_in_the_layers_matrices(paper) -> None:
     optimiser = ADAMW.model_copy(update={"name": "muon", "matrix_learning_rate": 0.02})
     memory = estimate_memory(

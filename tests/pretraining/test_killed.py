@@ -50,7 +50,7 @@ def test_a_training_that_is_killed_at_random_moments_ends_with_the_same_weights(
     kills: int, shards, tokenizer, pretraining, execution, tmp_path
 ) -> None:
     tokenizer.save_pretrained(tmp_path / "tokenizer")
-    settings = pretraining.model_copy(update={"steps": 60}).model_dump_json()
+    settings = pretraining.model_copy(update={"steps": 60, "kept_weights": "average"}).model_dump_json()
     often = execution.model_copy(update={"checkpoint_seconds": 0.01}).model_dump_json()
 
     def start(name: str) -> subprocess.Popen[str]:

@@ -1,13 +1,14 @@
 import math
 import os
 import signal
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
 from torch.nn import functional
 
-from ctcd.distillation.methods import METHODS
+from ctcd.distillation.methods import METHODS, Term
 from ctcd.errors import InputError
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.architecture import build_model
@@ -17,6 +18,10 @@ from ctcd.pretraining.loop import pretrain
 from ctcd.pretraining.setup import start_training
 
 CTCD, STANDALONE = METHODS["ctcd"], METHODS["standalone"]
+TERMS = (
+    Term(learner="student", signal="hidden_states"),
+    Term(learner="teacher", signal="attention_relations", relation_heads=4),
+)
 HELDOUT = {"heldout_loss", "heldout_accuracy", "sampled_heldout_loss", "sampled_heldout_accuracy"}
 
 
@@ -103,15 +108,19 @@ def test_heldout_loss_equals_a_plain_computation(shards, tokenizer, pretraining,
         (signal.SIGINT, KeyboardInterrupt, None),
     ],
 )
+@pytest.mark.parametrize(
+    ("method", "changes"), [(CTCD, {}), (CTCD, {"kept_weights": "average"}), (replace(CTCD, terms=TERMS), {})]
+)
 def test_a_stopped_training_goes_on_to_the_very_same_end(
-    number, error, message, shards, tokenizer, pretraining, execution, store, tmp_path, monkeypatch
+    method, changes, number, error, message, shards, tokenizer, pretraining, execution, store, tmp_path, monkeypatch
 ) -> None:
-    undisturbed = pretrain(shards, tokenizer, CTCD, pretraining, execution, StateStore(tmp_path / "other", "ctcd"))
+    settings = pretraining.model_copy(update=changes)
+    undisturbed = pretrain(shards, tokenizer, method, settings, execution, StateStore(tmp_path / "other", "ctcd"))
     with monkeypatch.context() as patch:
         interrupt_after(4, patch, lambda: os.kill(os.getpid(), number))
         with pytest.raises(error, match=message):
-            pretrain(shards, tokenizer, CTCD, pretraining, execution, store)
-    resumed = pretrain(shards, tokenizer, CTCD, pretraining, execution, store)
+            pretrain(shards, tokenizer, method, settings, execution, store)
+    resumed = pretrain(shards, tokenizer, method, settings, execution, store)
     assert_same_models(undisturbed[0], resumed[0])
     pd.testing.assert_frame_equal(without_speed(undisturbed[1]), without_speed(resumed[1]))
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ctcd.pretraining.masking import MASKED, RANDOM, Masking, mask_tokens, masking_for, next_tokens
+from ctcd.pretraining.masking import MASKED, RANDOM, Masking, mask_tokens, masking_for, next_tokens, with_noise_seeds
 
 SPECIALS = torch.tensor([0, 1, 2, 3, 4])
 MASKING = Masking(SPECIALS, mask_id=4, vocabulary_size=1000, share=0.15)
@@ -113,6 +113,16 @@ def test_next_tokens_are_the_labels_of_all_but_the_last_position() -> None:
     assert torch.equal(predicted.input_ids, tokens)
     assert predicted.positions.tolist() == [0, 1, 2, 4, 5, 6]
     assert predicted.labels.tolist() == [10, 11, 3, 12, 13, 3]
+
+
+def test_seeds_of_noise_depend_on_seed_and_step_and_go_with_their_half() -> None:
+    plain = mask_tokens(batch(), MASKING, seed=1, step=5)
+    assert plain.noise_seeds.numel() == 0
+    seeded = with_noise_seeds(plain, seed=1, step=5)
+    assert len(seeded.noise_seeds.unique()) == len(plain.labels)
+    assert torch.equal(torch.cat([half.noise_seeds for half in seeded.halves()]), seeded.noise_seeds)
+    for seed, step in ((2, 5), (1, 6)):
+        assert not torch.equal(with_noise_seeds(plain, seed, step).noise_seeds, seeded.noise_seeds)
 
 
 @pytest.mark.gpu

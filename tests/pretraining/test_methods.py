@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
-from ctcd.distillation.methods import METHODS
+from ctcd.distillation.methods import Term, find_method
+from ctcd.distillation.soft_weights import SoftWeightsParameters
 from ctcd.errors import InputError
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.architecture import build_model
@@ -16,15 +17,14 @@ from ctcd.modeling.pretrained import PretrainedModel, load_given_model
 from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining import loop
 from ctcd.pretraining.loop import pretrain
-from ctcd.pretraining.settings import SoftWeightsParameters
 
 
 @pytest.fixture
 def train(shards, tokenizer, pretraining, execution, tmp_path):
-    def train(method: str, frozen=None, label: str = "variant", **changes):
+    def train(method: str, frozen=None, label: str = "variant", terms=(), **changes):
         settings = pretraining.model_copy(update=changes)
         store = StateStore(tmp_path / label, label)
-        return pretrain(shards, tokenizer, METHODS[method], settings, execution, store, frozen)
+        return pretrain(shards, tokenizer, find_method(method, terms=terms), settings, execution, store, frozen)
 
     return train
 
@@ -85,9 +85,88 @@ def test_self_distillation_trains_both_models_apart(train, pretraining) -> None:
     assert (soft.iloc[1:] > 0).all()
 
 
-@pytest.mark.parametrize("changes", [{"label_smoothing": 0.1}, {"temperature": 2.0}])
+def test_the_average_that_is_kept_is_that_of_the_weights_after_each_step(train, monkeypatch) -> None:
+    one_step, after = loop._one_step, []
+
+    def recorded(training, joint_step, batch):
+        rate_factor = one_step(training, joint_step, batch)
+        after.append({name: weight.clone() for name, weight in training.trainees["student"].weights.weights.items()})
+        return rate_factor
+
+    start = train("student_alone", label="start", steps=0)[0]["student"].state_dict()
+    last = train("student_alone", label="last")[0]["student"].state_dict()
+    monkeypatch.setattr(loop, "_one_step", recorded)
+    averaged, history = train("student_alone", label="a", kept_weights="average", moving_average_decay=0.3)
+    expected = {name: start[name] for name in after[0]}
+    for number, weights in enumerate(after):
+        kept = min(0.3, (1 + number) / (10 + number))
+        expected = {name: kept * expected[name] + (1 - kept) * weights[name] for name in weights}
+    for name, weight in expected.items():
+        torch.testing.assert_close(averaged["student"].state_dict()[name], weight)
+        assert torch.equal(after[-1][name], last[name])
+    assert set(history.table()["role"]) == {"student", "pair"}
+
+
+def test_held_out_loss_is_that_of_the_average_that_is_kept(train) -> None:
+    losses = [
+        train("student_alone", label=label, **changes)[1].table().query("metric == 'heldout_loss'")["value"].item()
+        for label, changes in {
+            "start": {"steps": 0},
+            "last": {},
+            "average": {"kept_weights": "average", "moving_average_decay": 0.0},
+        }.items()
+    ]
+    assert losses[0] != losses[1] == pytest.approx(losses[2])
+
+
+@pytest.mark.parametrize("changes", [{"label_smoothing": 0.1}, {"temperature": 2.0}, {"source_noise": 1.0}])
 def test_the_settings_of_the_losses_matter(changes, train) -> None:
     assert not same(train("ctcd", label="a", **changes)[0]["student"], train("ctcd", label="b")[0]["student"])
+
+
+def test_noise_touches_no_model_that_learns_from_the_true_tokens_alone(train) -> None:
+    noisy, plain = train("one_way_online", label="a", source_noise=2.0)[0], train("one_way_online", label="b")[0]
+    assert same(noisy["teacher"], plain["teacher"])
+    assert not same(noisy["student"], plain["student"])
+
+
+HIDDEN_STATES = Term(learner="student", signal="hidden_states")
+RELATIONS = Term(learner="student", signal="attention_relations", relation_heads=2)
+
+
+@pytest.mark.parametrize("term", [HIDDEN_STATES, RELATIONS])
+def test_a_student_learns_a_term_of_a_frozen_teacher(term: Term, train, ready) -> None:
+    without, _ = train("one_way", ready, label="without")
+    models, history = train("one_way", ready, terms=[term], steps=30)
+    found = history.table().query("metric == @term.metric")
+    assert set(found["role"]) == {"student"}
+    assert found["value"].iloc[-1] < found["value"].iloc[0]
+    assert models["student"].state_dict().keys() == without["student"].state_dict().keys()
+
+
+def test_terms_touch_no_model_that_does_not_learn_them(train) -> None:
+    with_terms, without = (
+        train("one_way_online", label=str(len(terms)), terms=terms)[0] for terms in ([HIDDEN_STATES, RELATIONS], [])
+    )
+    assert same(with_terms["teacher"], without["teacher"])
+    assert not same(with_terms["student"], without["student"])
+
+
+def test_a_model_may_learn_a_term_from_its_own_average(train, pretraining) -> None:
+    terms = [HIDDEN_STATES, RELATIONS.model_copy(update={"learner": "teacher"})]
+    models, history = train("self_distillation", label="a", terms=terms)
+    table = history.table()
+    assert set(table[table["metric"] == "hidden_states_loss"]["role"]) == {"student"}
+    assert set(table[table["metric"] == "attention_relations_loss"]["role"]) == {"teacher"}
+    wider = pretraining.teacher.model_copy(update={"width": 64})
+    assert same(models["student"], train("self_distillation", label="b", terms=terms, teacher=wider)[0]["student"])
+
+
+def test_relations_that_a_frozen_teacher_cannot_be_cut_into_are_said_so(train, ready, pretraining) -> None:
+    term, student = RELATIONS.model_copy(update={"relation_heads": 3}), pretraining.student
+    student = student.model_copy(update={"width": 24})
+    with pytest.raises(InputError, match="Attention 32 wide cannot be cut into 3 relation heads"):
+        train("one_way", ready, terms=[term], student=student)
 
 
 def test_soft_weights_of_zero_are_standalone(train, monkeypatch) -> None:
@@ -166,7 +245,8 @@ def test_every_family_learns_and_is_reopened_by_transformers(architecture: str, 
     def shape(layers: int, width: int) -> ModelParameters:
         return ModelParameters(architecture=architecture, layers=layers, width=width, heads=2, feed_forward=2 * width)
 
-    models, history = train("ctcd", teacher=shape(2, 32), student=shape(1, 16), steps=12, batch_size=16)
+    terms = [HIDDEN_STATES, RELATIONS.model_copy(update={"learner": "teacher"})]
+    models, history = train("ctcd", teacher=shape(2, 32), student=shape(1, 16), steps=12, batch_size=16, terms=terms)
     losses = history.table().query("metric == 'sampled_heldout_loss' and role == 'teacher'").set_index("step")["value"]
     assert losses[0] == pytest.approx(math.log(len(tokenizer)), abs=0.3)
     assert losses[12] < losses[0] - 0.05

@@ -13,16 +13,16 @@ from ctcd.corpus.settings import CorpusParameters
 from ctcd.corpus.shards import Shards
 from ctcd.corpus.tokenizer import train_tokenizer
 from ctcd.distillation.methods import METHODS
+from ctcd.distillation.soft_weights import SoftWeightsParameters
 from ctcd.engine.settings import ExecutionParameters, OptimiserParameters
 from ctcd.lineage.settings import deep_merge
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining.loop import pretrain
-from ctcd.pretraining.plan import TRAINING_VERSION, PlannedRun, first_difference, flatten, plan_variants
+from ctcd.pretraining.plan import NEUTRAL, TRAINING_VERSION, PlannedRun, first_difference, flatten, plan_variants
 from ctcd.pretraining.settings import (
     PretrainingParameters,
     SharedPretraining,
-    SoftWeightsParameters,
     VariantParameters,
 )
 
@@ -84,8 +84,11 @@ DEPENDENT: dict[str, set[str]] = {
     "masking_share": TRAINED,
     "temperature": SOFT,
     "label_smoothing": TRAINED - {"l", "m"},  # which have a share of their own
+    "source_noise": SOFT,
     "soft_weights.warmup_share": SOFT,
+    "soft_weights.decay_share": set(),  # of a factor that stays 1
     "soft_weights.final_factor": SOFT,
+    "kept_weights": TRAINED,
     "moving_average_decay": {"d"},
     "warmup_share": TRAINED,
     **{f"optimiser.{name}": TRAINED for name in OptimiserParameters.model_fields},
@@ -105,6 +108,8 @@ OTHER_VALUES: dict[str, Any] = {
     "matched_operations": True,
     "heads": 4,
     "width": 64,
+    "width_share": 0.5,
+    "kept_weights": "average",
 }
 
 
@@ -185,6 +190,31 @@ def test_muons_rate_counts_under_muon(shared: SharedPretraining) -> None:
     assert {letter for letter in before if before[letter] != after[letter]} == TRAINED
 
 
+def test_when_soft_weights_decay_counts_where_they_do(shared: SharedPretraining) -> None:
+    fading = changed(shared, "soft_weights.final_factor")
+    before, after = ids(fading), ids(changed(fading, "soft_weights.decay_share"))
+    assert {letter for letter in before if before[letter] != after[letter]} == SOFT
+
+
+def test_when_the_rate_decays_does_not_count_where_it_is_constant(shared: SharedPretraining) -> None:
+    constant = shared.model_copy(update={"optimiser": shared.optimiser.model_copy(update={"schedule": "constant"})})
+    assert ids(constant) == ids(changed(constant, "optimiser.decay_share"))
+
+
+def test_a_neutral_value_is_no_part_of_an_identity_and_no_difference(shared: SharedPretraining) -> None:
+    identity = planned(shared)["c"].identity
+    assert not NEUTRAL.keys() & identity.keys()
+    assert first_difference(identity, identity | NEUTRAL) is None
+    wanted = identity | {"optimiser.decay_share": 0.5}
+    assert first_difference(identity, wanted) == ("optimiser.decay_share", 1.0, 0.5)
+
+
+def test_the_decay_of_an_average_that_is_kept_counts(shared: SharedPretraining) -> None:
+    averaged = changed(shared, "kept_weights")
+    before, after = ids(averaged), ids(changed(averaged, "moving_average_decay"))
+    assert {letter for letter in before if before[letter] != after[letter]} == TRAINED
+
+
 def test_masking_does_not_count_where_every_token_is_predicted(shared: SharedPretraining) -> None:
     causal = {
         role: getattr(shared, role).model_copy(update={"architecture": "gpt2"}) for role in ("teacher", "student")
@@ -244,6 +274,16 @@ def test_a_teacher_alone_is_the_teacher_of_standalone(shared: SharedPretraining)
     ]
 
 
+def test_a_shape_in_shares_of_the_common_one_is_the_same_training_as_in_full(shared: SharedPretraining) -> None:
+    shapes = {"share": {"width_share": 0.5}, "full": {"width": 16, "feed_forward": 32}}
+    variants = {
+        name: VariantParameters.model_validate({"name": name, "method": "ctcd", "student": shape})
+        for name, shape in shapes.items()
+    }
+    plans = plan_variants(variants, dict.fromkeys(variants), shared, CORPUS)
+    assert plans["share"][0].id == plans["full"][0].id != planned(shared)["c"].id
+
+
 def test_other_weights_are_another_training(shared: SharedPretraining) -> None:
     variants = {
         name: VariantParameters.model_validate({"name": name, "method": "ctcd", "weights": weights})
@@ -252,6 +292,26 @@ def test_other_weights_are_another_training(shared: SharedPretraining) -> None:
     plans = plan_variants(variants, dict.fromkeys(variants), shared, CORPUS)
     as_is, same, other = (plans[name][0].id for name in variants)
     assert as_is == same != other
+
+
+def test_terms_are_another_training_and_no_terms_none(shared: SharedPretraining) -> None:
+    term = {"learner": "student", "signal": "hidden_states"}
+    bodies: dict[str, list[dict[str, Any]]] = {
+        "none": [],
+        "zero": [term | {"weight": 0}],
+        "one": [term],
+        "same": [term | {"weight": 1.0}],
+        "more": [term | {"weight": 2}],
+    }
+    variants = {
+        name: VariantParameters.model_validate({"name": name, "method": "ctcd", "terms": terms})
+        for name, terms in bodies.items()
+    }
+    plans = plan_variants(variants, dict.fromkeys(variants), shared, CORPUS)
+    none, zero, one, same, more = (plans[name][0].id for name in variants)
+    assert none == zero == planned(shared)["c"].id
+    assert one == same
+    assert len({none, one, more}) == 3
 
 
 @pytest.mark.parametrize(

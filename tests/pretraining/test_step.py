@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ctcd.distillation.methods import METHODS, Weights
+from ctcd.distillation.losses import distillation_losses
+from ctcd.distillation.methods import METHODS, Term, Weights
+from ctcd.distillation.term_losses import attention_relations_loss, new_projection
 from ctcd.engine.blocks import ParameterBlocks
 from ctcd.engine.hardware import Hardware
 from ctcd.engine.settings import OptimiserParameters
@@ -17,10 +19,11 @@ from ctcd.modeling.settings import ModelParameters
 from ctcd.pretraining import step as module
 from ctcd.pretraining.batches import batch_of
 from ctcd.pretraining.masking import mask_tokens, masking_for
-from ctcd.pretraining.models import FrozenModel, MovingAverage, Trainee
+from ctcd.pretraining.models import PROJECTION, FrozenModel, MovingAverage, Trainee
 from ctcd.pretraining.step import Pair, build_learner
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
+NAMES = ("query", "key", "value")
 ADAMW = OptimiserParameters(name="adamw", learning_rate=1e-3, weight_decay=0.01, maximum_gradient_norm=1.0)
 
 
@@ -37,6 +40,12 @@ def batch(shards, tokenizer):
     return mask_tokens(
         batch_of(shards.sequences("train"), 0, 4, seed=1), masking_for(tokenizer, 0.15, CPU.device), 1, 0
     )
+
+
+def joint_step_with_terms(teacher, student, batch, terms, soft_factor: float = 1.0):
+    with SideBySide(in_threads=True) as threads:
+        pair = Pair(teacher, student, METHODS["ctcd"].weights, terms)
+        return build_learner([pair], 1.0, 0.0, CPU, threads).learn(soft_factor, 1.0, *batch)
 
 
 def step(models, batch, weights: Weights, optimiser: OptimiserParameters = ADAMW):
@@ -115,6 +124,74 @@ def test_a_frozen_teacher_is_learned_from_and_left_alone(models, batch) -> None:
     divergence = functional.kl_div(own.log_softmax(1), source.detach().softmax(1), reduction="batchmean")
     (functional.cross_entropy(own, batch.labels) + 4 * divergence).backward()
     torch.testing.assert_close(student_norm, torch.nn.utils.get_total_norm([w.grad for w in plain.parameters()]))
+
+
+TERMS = [
+    Term(learner="student", signal="hidden_states", weight=0.5),
+    Term(learner="teacher", signal="hidden_states", weight=0.25),
+    Term(learner="student", signal="attention_relations", weight=2.0, relation_heads=4),
+]
+
+
+@pytest.fixture
+def models_with_projections(pretraining, tokenizer, shards):
+    wide = pretraining.teacher.model_copy(update={"width": 48, "heads": 4})
+    teacher, student = (
+        build_model(shape, tokenizer, shards.sequence_length, 1, role)
+        for role, shape in (("teacher", wide), ("student", pretraining.student))
+    )
+    return [(teacher, new_projection(48, 32, 1, "teacher")), (student, new_projection(32, 48, 1, "student"))]
+
+
+def start(models_with_projections) -> list[Trainee]:
+    wanted = {term.signal for term in TERMS}
+    return [Trainee.start(model, ADAMW, CPU, None, wanted, each) for model, each in models_with_projections]
+
+
+def test_terms_come_on_top_of_the_four_losses_in_both_halves(models_with_projections, batch) -> None:
+    plain = copy.deepcopy(models_with_projections)
+    result = joint_step_with_terms(*start(models_with_projections), batch, TERMS)
+
+    outputs = [model(input_ids=batch.input_ids, output_hidden_states=True) for model, _ in plain]
+    logits = [output.logits.flatten(0, 1)[batch.positions] for output in outputs]
+    hidden = [[each.flatten(0, 1)[batch.positions] for each in output.hidden_states[1:]] for output in outputs]
+    projected = [
+        [getattr(model.bert.encoder.layer[-1].attention.self, name)(output.hidden_states[-2]) for name in NAMES]
+        for (model, _), output in zip(plain, outputs, strict=True)
+    ]
+    of_teacher = [functional.mse_loss(plain[0][1](each), hidden[1][0].detach()) for each in hidden[0]]
+    of_terms = torch.stack(
+        [
+            functional.mse_loss(plain[1][1](hidden[1][0]), hidden[0][1].detach()),
+            torch.stack(of_teacher).mean(),
+            attention_relations_loss(projected[1], projected[0], 4, batch.positions),
+        ]
+    )
+    expected = distillation_losses(*logits, batch.labels, METHODS["ctcd"].weights)
+    torch.testing.assert_close(result.figures, torch.cat([torch.stack(expected[1:]), of_terms]).detach())
+    (expected.total + torch.dot(of_terms, torch.tensor([0.5, 0.25, 2.0]))).backward()
+    for norm, (model, projection) in zip(result.norms, plain, strict=True):
+        gradients = [weight.grad for weight in (*model.parameters(), *projection.parameters())]
+        torch.testing.assert_close(norm, torch.nn.utils.get_total_norm([g for g in gradients if g is not None]))
+
+
+def test_a_projection_learns_with_its_model_and_is_gone_at_the_end(models_with_projections, batch) -> None:
+    (_, _), (student, projection) = models_with_projections
+    before, names = projection.weight.clone(), list(student.state_dict())
+    teacher_trainee, trainee = start(models_with_projections)
+    count = trainee.parameters
+    joint_step_with_terms(teacher_trainee, trainee, batch, TERMS)
+    assert not torch.equal(projection.weight, before)
+    assert f"{PROJECTION}.weight" in trainee.state()["model"]
+    finished = trainee.finished_model()
+    assert list(finished.state_dict()) == names
+    assert sum(weight.numel() for weight in finished.parameters()) == count
+
+
+def test_terms_cost_nothing_while_the_soft_factor_is_zero(models_with_projections, batch, monkeypatch) -> None:
+    monkeypatch.setattr(module, "term_loss", lambda *given: pytest.fail("a term was computed"))
+    result = joint_step_with_terms(*start(models_with_projections), batch, TERMS, soft_factor=0.0)
+    assert result.figures[4:].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_a_moving_average_follows_its_model(models) -> None:

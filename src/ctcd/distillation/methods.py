@@ -1,14 +1,18 @@
 """Methods: who is trained, from whom it learns, and with which weights.
 
 The weights are the paper's alpha_h, alpha_s, beta_h, beta_s (Lee et al. 2023): the teacher's hard and soft loss and the
-student's hard and soft loss.
+student's hard and soft loss. Terms come on top of them: what else one model learns from the other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
 
 from ctcd.errors import InputError
+from ctcd.lineage.settings import PositiveInteger, Settings
+from ctcd.modeling.families import InnerSignal
 
 Role = Literal["teacher", "student"]
 ROLES: tuple[Role, Role] = ("teacher", "student")
@@ -34,6 +38,30 @@ class Weights:
         return replace(self, teacher_soft=self.teacher_soft * factor, student_soft=self.student_soft * factor)
 
 
+class Term(Settings):
+    """One loss beside the four: who learns from the other model, by which signal, how strongly.
+
+    `hidden_states` is TinyBERT's loss on them (Jiao et al. 2020), `attention_relations` that of MiniLMv2 (Wang et al.
+    2021), which cuts queries, keys and values into `relation_heads` parts.
+    """
+
+    learner: Role
+    signal: InnerSignal
+    weight: Annotated[float, Field(ge=0.0)] = 1.0
+    relation_heads: PositiveInteger | None = None
+
+    @model_validator(mode="after")
+    def _relations_have_heads(self) -> "Term":
+        if (self.signal == "attention_relations") != (self.relation_heads is not None):
+            raise ValueError("relation_heads belong to attention_relations: give them there and nowhere else")
+        return self
+
+    @property
+    def metric(self) -> str:
+        """Its name in a training's history."""
+        return f"{self.signal}_loss"
+
+
 @dataclass(frozen=True)
 class Method:
     """A way to train the pair.
@@ -43,11 +71,18 @@ class Method:
         frozen: the role that is not trained; its model is ready before, where the other one learns from it.
         learns_from_itself: whether the source of each soft loss is a moving average of the model's own weights instead
             of the other model.
+        terms: further losses; they learn from what the soft losses learn from.
     """
 
     weights: Weights
     frozen: Role | None = None
     learns_from_itself: bool = False
+    terms: tuple[Term, ...] = ()
+
+    @property
+    def has_soft_losses(self) -> bool:
+        """Whether a model learns from the logits of another one."""
+        return bool(self.weights.teacher_soft or self.weights.student_soft)
 
     @property
     def trained(self) -> tuple[Role, ...]:
@@ -57,7 +92,7 @@ class Method:
     @property
     def has_source(self) -> bool:
         """Whether the frozen role's model is learned from; else there is none."""
-        return self.frozen is not None and bool(self.weights.teacher_soft or self.weights.student_soft)
+        return self.frozen is not None and (self.has_soft_losses or bool(self.terms))
 
     @property
     def sources(self) -> tuple[Role, ...]:
@@ -69,7 +104,7 @@ class Method:
     def independent_parts(self) -> tuple["Method", ...]:
         """The method itself, or one for each model if both are trained and learn from the true tokens alone."""
         weights = self.weights
-        if self.frozen is not None or weights.teacher_soft or weights.student_soft:
+        if self.frozen is not None or self.has_soft_losses or self.terms:
             return (self,)
         return (
             Method(replace(weights, student_hard=0), frozen="student"),
@@ -96,12 +131,12 @@ METHODS: dict[str, Method] = {
 }
 
 
-def find_method(name: str, weights: Mapping[WeightName, float] | None = None) -> Method:
-    """Look a method up by name, with some of its weights replaced.
+def find_method(name: str, weights: Mapping[WeightName, float] | None = None, terms: Sequence[Term] = ()) -> Method:
+    """Look a method up by name, with some of its weights replaced and with further terms.
 
     Raises:
-        InputError: if there is no such method, a weight is set for a model that it does not train, or one that it
-            trains is left with nothing to learn from.
+        InputError: if there is no such method, a weight or a term is for a model that it does not train, one that it
+            trains is left with nothing to learn from, or two terms are the same.
     """
     if name not in METHODS:
         raise InputError(f"There is no method '{name}': choose one of {', '.join(METHODS)}.")
@@ -117,4 +152,34 @@ def find_method(name: str, weights: Mapping[WeightName, float] | None = None) ->
                 f"The method '{name}' would train the {role} with both weights 0: give {role}_hard or {role}_soft, or "
                 f"choose '{roles_except(role)[0]}_alone'."
             )
-    return replace(method, weights=changed)
+    _check_terms(name, method, terms)
+    return replace(method, weights=changed, terms=tuple(term for term in terms if term.weight))
+
+
+def _check_terms(name: str, method: Method, terms: Sequence[Term]) -> None:
+    for term in terms:
+        if term.learner == method.frozen:
+            raise InputError(
+                f"The method '{name}' does not train the {method.frozen}: remove its term '{term.signal}'."
+            )
+        if sum((each.learner, each.signal) == (term.learner, term.signal) for each in terms) > 1:
+            raise InputError(f"The {term.learner} has two terms '{term.signal}': leave one of them.")
+
+
+def check_relation_heads(terms: Sequence[Term], widths: Iterable[int]) -> None:
+    """Check that relations can be cut into as many heads as the terms say.
+
+    Args:
+        terms: of a method.
+        widths: of queries, keys and values of its models.
+
+    Raises:
+        InputError: if a width is no multiple of the heads.
+    """
+    for term in terms:
+        for width in widths:
+            if term.relation_heads is not None and width % term.relation_heads:
+                raise InputError(
+                    f"Attention {width} wide cannot be cut into {term.relation_heads} relation heads: give the terms "
+                    "of the variant other relation_heads."
+                )

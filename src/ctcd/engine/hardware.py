@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
-from torch import Tensor
 from transformers import PreTrainedModel
 
 from ctcd.engine.settings import ExecutionParameters
@@ -19,7 +18,7 @@ from ctcd.modeling.attention import accelerate_attention
 # Narrower models gain little from bfloat16 on a CPU, and so compute the same on every one.
 NARROWEST_FOR_BFLOAT16_ON_CPU = 128
 
-Function = TypeVar("Function", bound=Callable[..., Tensor])
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,9 @@
-"""What changes from step to step by plan: the learning rate and the soft weights."""
+"""What changes from step to step by plan: warm-up, plateau, decay."""
 
 import math
 from collections.abc import Callable
 
-from ctcd.pretraining.settings import SoftWeightsParameters
-
-# From the share of the steps after the warm-up that is done (0 to 1) to the share of the peak rate.
+# From the share of the decay that is done (0 to 1) to the share of the peak rate.
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "linear": lambda done: 1 - done,
     "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
@@ -13,16 +11,21 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 }
 
 
-def learning_rate_factor(done: float, warmup_share: float, schedule: str = "linear") -> float:
-    """Share of the peak rate where a share of the training is done: linear warm-up, then a schedule to the end."""
+def learning_rate_factor(done: float, warmup_share: float, schedule: str = "linear", decay_share: float = 1.0) -> float:
+    """Share of the peak rate: linear warm-up, plateau, then a schedule to the end.
+
+    Args:
+        done: share of the training.
+        warmup_share: of the training, at its start.
+        schedule: of the decay, a name in `SCHEDULES`.
+        decay_share: of the training, at its end; without a plateau the decay begins with the end of the warm-up.
+    """
     if done < warmup_share:
         return done / warmup_share
-    return SCHEDULES[schedule]((done - warmup_share) / (1 - warmup_share))
+    return SCHEDULES[schedule](share_of_decay(done, warmup_share, decay_share))
 
 
-def soft_weight_factor(done: float, settings: SoftWeightsParameters) -> float:
-    """Factor on the soft weights: from 0 to 1 in the warm-up, then linearly to the final factor."""
-    if done < settings.warmup_share:
-        return done / settings.warmup_share
-    since = (done - settings.warmup_share) / (1 - settings.warmup_share)
-    return 1 + (settings.final_factor - 1) * since
+def share_of_decay(done: float, warmup_share: float, decay_share: float) -> float:
+    """Share of the decay that is done: 0 until it begins, 1 at the end of the training."""
+    start = max(warmup_share, 1 - decay_share)
+    return max(0.0, done - start) / (1 - start)

@@ -4,14 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ctcd.lineage.settings import PositiveInteger, PositiveNumber, Settings
+from ctcd.lineage.settings import PositiveInteger, PositiveNumber, PositiveShare, Settings
 
 
 class OptimiserParameters(Settings):
-    """`adamw` for every weight, or `muon` for the matrices of the layers and AdamW for the rest."""
+    """`adamw` for every weight, or `muon` for the matrices of the layers and AdamW for the rest.
+
+    The learning rate falls by `schedule` in the last `decay_share` of the training; with 1, from the warm-up on.
+    """
 
     name: Literal["adamw", "muon"]
     schedule: Literal["linear", "cosine", "constant"] = "linear"
+    decay_share: PositiveShare = 1.0
     learning_rate: PositiveNumber
     matrix_learning_rate: PositiveNumber | None = None
     second_beta: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.98

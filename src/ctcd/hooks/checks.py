@@ -11,7 +11,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from pydantic import BaseModel, ValidationError
 
-from ctcd.distillation.methods import find_method
+from ctcd.distillation.methods import check_relation_heads, find_method
 from ctcd.errors import InputError
 from ctcd.parameters import Parameters
 from ctcd.pretraining.settings import Recipe, VariantParameters
@@ -33,11 +33,12 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
     except ValidationError as error:
         raise InputError(parameter_sentence(error)) from None
     for name, variant in parameters.variants.items():
-        find_method(variant.method, variant.weights)
+        method = find_method(variant.method, variant.weights, variant.terms)
         try:
-            variant.settings(parameters.pretraining, seed=0)
+            settings = variant.settings(parameters.pretraining, seed=0)
         except ValidationError as error:
             raise InputError(parameter_sentence(error, f"variants.{name}.")) from None
+        check_relation_heads(method.terms, [getattr(settings, role).width for role in method.trained])
         try:
             chosen_tasks(parameters.finetuning.changed(variant.finetuning))
         except ValidationError as error:

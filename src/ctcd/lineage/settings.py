@@ -10,6 +10,8 @@ HUB = "hub:"
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
+PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
+
 PositiveInteger = Annotated[int, Field(ge=1)]
 
 PositiveNumber = Annotated[float, Field(gt=0.0)]

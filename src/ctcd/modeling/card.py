@@ -38,7 +38,12 @@ def model_card(plan: "PlannedRun", role: str, corpus: Mapping[str, Any], history
     last = history[(history["role"] == role) & (history["step"] == history["step"].max())].set_index("metric")["value"]
     tokens, steps = int(history["tokens"].max()), int(history["step"].max())
     kind = _KINDS[FAMILIES[shape.architecture].objective]
-    weights = ", ".join(f"{name} {value:g}" for name, value in asdict(plan.method.weights).items())
+    weights = ", ".join(
+        [
+            *(f"{name} {value:g}" for name, value in asdict(plan.method.weights).items()),
+            *(f"{term.learner} {term.signal} {term.weight:g}" for term in plan.method.terms),
+        ]
+    )
     return f"""---
 library_name: transformers
 pipeline_tag: {kind.task}

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedModel
 
 Objective = Literal["mlm", "clm"]
+# What lies inside a model and can be learned from: `ctcd.modeling.signals` has it.
+InnerSignal = Literal["hidden_states", "attention_relations"]
 Transform = Callable[["PreTrainedModel", "Tensor"], "Tensor"]
 
 
@@ -52,6 +54,7 @@ class Family:
         feed_forward: what the configuration calls the width of the feed-forward part.
         dropouts: what it calls the dropout rates.
         projections: modules of an attention layer that compute queries, keys and values; empty where it is one module.
+        joint_projection: that one module, which gives the three one after the other.
         unused_positions: how many positions no token has, by the id of the padding token.
     """
 
@@ -61,6 +64,7 @@ class Family:
     feed_forward: str = "intermediate_size"
     dropouts: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob")
     projections: tuple[str, ...] = ("query", "key", "value")
+    joint_projection: str = ""
     unused_positions: Callable[[int], int] = _from_zero
 
     @property
@@ -112,12 +116,14 @@ FAMILIES: dict[str, Family] = {
         ),
         dropouts=("attention_dropout", "embedding_dropout", "mlp_dropout"),
         projections=(),
+        joint_projection="Wqkv",
     ),
     "gpt2": Family(
         objective="clm",
         feed_forward="n_inner",
         dropouts=("resid_pdrop", "embd_pdrop", "attn_pdrop"),
         projections=(),
+        joint_projection="c_attn",
     ),
     "llama": Family(objective="clm", dropouts=("attention_dropout",), projections=("q_proj", "k_proj", "v_proj")),
 }

@@ -116,10 +116,11 @@ def estimate_memory(
     in_muon = sum(sizes[role].matrices for role in method.trained) if settings.optimiser.name == "muon" else 0
     element = hardware.dtype.itemsize
     tokens = settings.batch_size * sequence_length
+    kept_averages = 0 if settings.kept_average_decay is None else trained
     logits = predicted_share(settings.student, settings.masking_share) * tokens * len(tokenizer)
     # Layers have a copy of their weights in the narrower type; logits have a gradient of their own.
     return Memory(
-        weights=(trained + sources) * (FLOAT32 + (element if element < FLOAT32 else 0)),
+        weights=(trained + sources) * (FLOAT32 + (element if element < FLOAT32 else 0)) + kept_averages * FLOAT32,
         gradients=trained * FLOAT32,
         moments=(2 * trained - in_muon) * FLOAT32,  # Muon keeps one number for each weight, AdamW two
         activations=tokens * sum(_activations(shapes[role], sequence_length, hardware) for role in method.trained),

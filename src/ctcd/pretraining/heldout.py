@@ -52,7 +52,8 @@ def evaluate(trainee: Trainee, batches: list[PredictionBatch], side_by_side: Sid
     """Loss and accuracy of a model over all batches, every predicted position weighing the same."""
     trainee.model.eval()
     halves = (batches[0::2], batches[1::2])
-    loss, correct = torch.stack(side_by_side(*(partial(_sums, trainee, half) for half in halves))).sum(0)
+    with trainee.kept_weights():
+        loss, correct = torch.stack(side_by_side(*(partial(_sums, trainee, half) for half in halves))).sum(0)
     trainee.model.train()
     positions = sum(len(batch.labels) for batch in batches)
     return HeldoutScore(float(loss) / positions, float(correct) / positions)

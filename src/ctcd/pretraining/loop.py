@@ -12,13 +12,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.corpus.shards import Shards
 from ctcd.distillation.methods import Method, Role
+from ctcd.distillation.soft_weights import soft_weight_factor
 from ctcd.engine.progress import Progress, log_metrics
 from ctcd.engine.randomness import seed_from
-from ctcd.engine.schedule import learning_rate_factor, soft_weight_factor
+from ctcd.engine.schedule import learning_rate_factor
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
 from ctcd.lineage.state import StateStore
-from ctcd.modeling.architecture import parameter_count
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.pretraining.batches import prefetched, rows_of_step
 from ctcd.pretraining.checkpoint import resume_training, save_training
@@ -82,7 +82,7 @@ def _train(training: Training, store: StateStore) -> None:
     counted_step = training.step
     if training.step == 0:
         for role, trainee in training.trainees.items():
-            training.history.add(0, 0, role, "parameters", parameter_count(trainee.model))
+            training.history.add(0, 0, role, "parameters", trainee.parameters)
         _evaluate(training)
     training.started = monotonic()
     joint_step = build_joint_step(training)
@@ -148,9 +148,12 @@ def _one_step(training: Training, joint_step: JointStep, batch: PredictionBatch)
     settings, step = training.settings, training.step
     torch.manual_seed(seed_from(settings.seed, "dropout", step))
     done = training.done(step + 0.5)  # the middle of the step stands for all of it
-    rate_factor = learning_rate_factor(done, settings.warmup_share, settings.optimiser.schedule)
+    optimiser = settings.optimiser
+    rate_factor = learning_rate_factor(done, settings.warmup_share, optimiser.schedule, optimiser.decay_share)
     soft_factor = soft_weight_factor(done, settings.soft_weights)
     training.history.collect(joint_step(batch, soft_factor, rate_factor))
+    for trainee in training.trainees.values():
+        trainee.follow(step)
     for role, average in training.averages.items():
         average.update(training.trainees[role].weights)
     training.step += 1

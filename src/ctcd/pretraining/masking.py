@@ -19,15 +19,21 @@ class PredictionBatch(NamedTuple):
     input_ids: Tensor  # (sequences, length)
     positions: Tensor  # (positions,) indices into the flattened batch, ascending
     labels: Tensor  # (positions,) the true tokens
+    noise_seeds: Tensor  # (positions,) of the noise on the logits that are learned from; (0,) without noise
 
     def halves(self) -> "list[PredictionBatch]":
         """The first and the second half of the sequences; a half with nothing to predict is left out."""
         sequences, length = self.input_ids.shape
         middle = sequences // 2
         before = int(torch.searchsorted(self.positions, middle * length))
-        first = PredictionBatch(self.input_ids[:middle], self.positions[:before], self.labels[:before])
+        first = PredictionBatch(
+            self.input_ids[:middle], self.positions[:before], self.labels[:before], self.noise_seeds[:before]
+        )
         second = PredictionBatch(
-            self.input_ids[middle:], self.positions[before:] - middle * length, self.labels[before:]
+            self.input_ids[middle:],
+            self.positions[before:] - middle * length,
+            self.labels[before:],
+            self.noise_seeds[before:],
         )
         return [half for half in (first, second) if len(half.labels)]
 
@@ -71,7 +77,8 @@ def mask_tokens(token_ids: Tensor, masking: Masking, seed: int, step: int) -> Pr
     random_ids = (random_bits(positions, seed_from(seed, step, "token")) >> 32) * masking.vocabulary_size >> 31
     replaced = torch.where(draw < round((MASKED + RANDOM) * (1 << 31)), random_ids, labels)
     shown = torch.where(draw < round(MASKED * (1 << 31)), masking.mask_id, replaced)
-    return PredictionBatch(tokens.index_copy(0, positions, shown).view_as(token_ids), positions, labels)
+    input_ids = tokens.index_copy(0, positions, shown).view_as(token_ids)
+    return PredictionBatch(input_ids, positions, labels, positions[:0])
 
 
 def _highest_of_each(order: Tensor, share: float) -> Tensor:
@@ -102,4 +109,11 @@ def next_tokens(token_ids: Tensor) -> PredictionBatch:
     """
     sequences, length = token_ids.shape
     indices = torch.arange(sequences * length, device=token_ids.device).view(sequences, length)
-    return PredictionBatch(token_ids, indices[:, :-1].flatten(), token_ids[:, 1:].flatten())
+    positions = indices[:, :-1].flatten()
+    return PredictionBatch(token_ids, positions, token_ids[:, 1:].flatten(), positions[:0])
+
+
+def with_noise_seeds(batch: PredictionBatch, seed: int, step: int) -> PredictionBatch:
+    """The batch of a step with seeds of noise, one for each predicted position."""
+    counters = torch.arange(len(batch.positions), device=batch.positions.device)
+    return batch._replace(noise_seeds=random_bits(counters, seed_from(seed, step, "noise")))

@@ -13,6 +13,18 @@ from ctcd.pretraining.settings import PretrainingParameters, SharedPretraining, 
 # Raised by hand when a change of the code alters what is learned; `tests/pretraining/test_plan.py` notices.
 TRAINING_VERSION = 1
 
+# Settings that a training of this version may be without. Where they have these values they change nothing, and are no
+# part of the identity: what was trained before there were such settings is found.
+NEUTRAL: dict[str, Any] = {
+    "kept_weights": "last",
+    "method.terms": [],
+    "optimiser.decay_share": 1.0,
+    "soft_weights.decay_share": 1.0,
+    "source_noise": 0.0,
+    "student.width_share": 1.0,
+    "teacher.width_share": 1.0,
+}
+
 
 @dataclass(frozen=True)
 class PlannedRun:
@@ -35,12 +47,12 @@ class PlannedRun:
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that decides what is learned, by dotted names."""
+        decided = flatten({"method": _plain(self.method), **_deciding(self.settings, self.method)})
         return {
             "version": TRAINING_VERSION,
             "data": self.data,
             "source": self.source,
-            **flatten({"method": _plain(self.method)}),
-            **flatten(_deciding(self.settings, self.method)),
+            **{name: value for name, value in decided.items() if name not in NEUTRAL or value != NEUTRAL[name]},
         }
 
     @property
@@ -68,7 +80,7 @@ def plan_runs(
         corpus: metadata of the shards.
         source: identity of the frozen model that is learned from.
     """
-    method = find_method(variant.method, variant.weights)
+    method = find_method(variant.method, variant.weights, variant.terms)
     length, sequences = corpus["sequence_length"], corpus["splits"]["train"]["sequences"]
     vocabulary = AssumedVocabulary(corpus["vocabulary_size"])
     settings = in_steps(variant.settings(shared, seed), method, vocabulary, length, sequences)
@@ -112,8 +124,9 @@ def source_id(plans: list[PlannedRun], role: Role) -> str:
 def first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
     """Name, and both values, of the first setting in which two identities differ; None if they are equal."""
     for name in sorted(found.keys() | wanted.keys()):
-        if found.get(name) != wanted.get(name):
-            return name, found.get(name), wanted.get(name)
+        one, other = (identity.get(name, NEUTRAL.get(name)) for identity in (found, wanted))
+        if one != other:
+            return name, one, other
     return None
 
 
@@ -131,7 +144,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _plain(method: Method) -> dict[str, Any]:
     """A method as plain values: a weight of 4 and one of 4.0 are the same."""
     values = asdict(method)
-    return values | {"weights": {name: float(weight) for name, weight in values["weights"].items()}}
+    weights = {name: float(weight) for name, weight in values["weights"].items()}
+    return values | {"weights": weights, "terms": [term.model_dump() for term in method.terms]}
 
 
 def _deciding(settings: PretrainingParameters, method: Method) -> dict[str, Any]:
@@ -144,14 +158,19 @@ def _deciding(settings: PretrainingParameters, method: Method) -> dict[str, Any]
         return {name: values[name] for name in (*method.trained, "steps", "seed")}
     weights = method.weights
     unused = set()
-    if not (weights.teacher_soft or weights.student_soft):
-        unused |= {"temperature", "soft_weights"}
+    if not method.has_soft_losses:
+        unused |= {"temperature", "source_noise"}
+        unused |= set() if method.terms else {"soft_weights"}
     if not (weights.teacher_hard or weights.student_hard):
         unused.add("label_smoothing")
-    if not method.learns_from_itself:
+    if not method.learns_from_itself and settings.kept_average_decay is None:
         unused.add("moving_average_decay")
     if all(FAMILIES[getattr(settings, role).architecture].objective == "clm" for role in method.trained):
         unused.add("masking_share")
     if settings.optimiser.name == "adamw":
         del values["optimiser"]["matrix_learning_rate"]
+    if settings.optimiser.schedule == "constant":
+        del values["optimiser"]["decay_share"]
+    if settings.soft_weights.final_factor == 1:
+        del values["soft_weights"]["decay_share"]
     return {name: value for name, value in values.items() if name not in unused}

@@ -1,10 +1,11 @@
 """Settings of a pre-training: what all variants share, and where one differs."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ctcd.distillation.methods import WeightName
+from ctcd.distillation.methods import Term, WeightName
+from ctcd.distillation.soft_weights import SoftWeightsParameters
 from ctcd.engine.settings import OptimiserParameters
 from ctcd.lineage.settings import Listed, PositiveInteger, PositiveNumber, Settings, Share, deep_merge
 from ctcd.modeling.settings import ModelParameters
@@ -12,17 +13,12 @@ from ctcd.modeling.settings import ModelParameters
 BUDGETS = ("steps", "tokens", "epochs", "minutes")
 
 
-class SoftWeightsParameters(Settings):
-    """How the method's soft weights change: from 0 in the warm-up, then linearly to `final_factor` times themselves."""
-
-    warmup_share: Share = 0.0
-    final_factor: Annotated[float, Field(ge=0.0)] = 1.0
-
-
 class Recipe(Settings):
     """What is learned, but for the method and the seed.
 
     The budget is `steps`, or what is set of `tokens`, `epochs` and `minutes`; `budget` is a factor on it.
+    `kept_weights` says what a finished model has: its last weights, or their moving average.
+    `source_noise` is the standard deviation of noise on the logits that are learned from.
     """
 
     teacher: ModelParameters
@@ -37,7 +33,9 @@ class Recipe(Settings):
     masking_share: Annotated[float, Field(gt=0.0, lt=1.0)]
     temperature: PositiveNumber
     label_smoothing: Share = 0.0
+    source_noise: Annotated[float, Field(ge=0.0)] = 0.0
     soft_weights: SoftWeightsParameters = SoftWeightsParameters()
+    kept_weights: Literal["last", "average"] = "last"
     moving_average_decay: Share = 0.99
     warmup_share: Share
     optimiser: OptimiserParameters
@@ -49,11 +47,21 @@ class Recipe(Settings):
             raise ValueError(f"{' and '.join(chosen)} are both set: set one of them to null")
         return self
 
+    @property
+    def kept_average_decay(self) -> float | None:
+        """The decay of the average that is kept; None where the last weights are."""
+        return self.moving_average_decay if self.kept_weights == "average" else None
+
 
 class PretrainingParameters(Recipe):
-    """The settings of one training."""
+    """The settings of one training; shapes are in full widths."""
 
     seed: int
+
+    @field_validator("teacher", "student")
+    @classmethod
+    def _has_its_width(cls, shape: ModelParameters) -> ModelParameters:
+        return shape.scaled()
 
 
 class SharedPretraining(Recipe):
@@ -70,8 +78,9 @@ class SharedPretraining(Recipe):
 
 
 class VariantParameters(BaseModel):
-    """One variant: a method, and where it differs from the method's weights and from the sections of the parameters.
+    """One variant: a method, and where it differs from the method and from the sections of the parameters.
 
+    `weights` differ from the method's, `terms` come on top of it.
     `corpus` names what it is trained on, `finetuning` differs from the section `finetuning`. Every other name is one of
     `Recipe`; a mapping changes a part of it: `student: {layers: 3}`.
     """
@@ -81,6 +90,7 @@ class VariantParameters(BaseModel):
     name: str
     method: str
     weights: dict[WeightName, Annotated[float, Field(ge=0.0)]] = {}
+    terms: tuple[Term, ...] = ()
     corpus: str | None = None
     finetuning: dict[str, Any] = {}
 

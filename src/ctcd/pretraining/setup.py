@@ -1,15 +1,16 @@
 """A training before its first step: models and data."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.corpus.shards import Sequences, Shards
-from ctcd.distillation.methods import Method, Role
+from ctcd.distillation.methods import Method, Role, check_relation_heads, roles_except
+from ctcd.distillation.term_losses import new_projection
 from ctcd.engine.hardware import Hardware, choose_hardware
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.engine.side_by_side import SideBySide
@@ -19,11 +20,12 @@ from ctcd.modeling.architecture import build_model, has_dropout, parameter_count
 from ctcd.modeling.families import FAMILIES, Objective
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.modeling.settings import ModelParameters
+from ctcd.modeling.signals import projected_widths
 from ctcd.pretraining.batches import batch_of, to_device
 from ctcd.pretraining.budget import in_steps
 from ctcd.pretraining.heldout import MASKING_SHARE, first_sequences, heldout_batches
 from ctcd.pretraining.history import History
-from ctcd.pretraining.masking import PredictionBatch, mask_tokens, masking_for, next_tokens
+from ctcd.pretraining.masking import PredictionBatch, mask_tokens, masking_for, next_tokens, with_noise_seeds
 from ctcd.pretraining.models import FrozenModel, MovingAverage, Trainee
 from ctcd.pretraining.settings import PretrainingParameters
 
@@ -76,7 +78,8 @@ class Training:
     def batch(self, step: int) -> PredictionBatch:
         """What a step sees."""
         tokens = batch_of(self.sequences, step, self.settings.batch_size, self.settings.seed)
-        return self.prepare(tokens, self.settings.seed, step)
+        batch = self.prepare(tokens, self.settings.seed, step)
+        return with_noise_seeds(batch, self.settings.seed, step) if self.settings.source_noise else batch
 
 
 def start_training(
@@ -115,6 +118,8 @@ def start_training(
         for role in method.trained
     }
     followed = models if method.learns_from_itself else {}
+    wanted = {term.signal for term in method.terms}
+    projections = _projections(method, models, frozen, settings.seed)
     return Training(
         label=label,
         method=method,
@@ -127,14 +132,37 @@ def start_training(
         heldout_sample=first_sequences(heldout, execution.evaluation_sequences),
         # Averages first: they copy the models as they are built.
         averages={
-            role: MovingAverage(model, hardware, settings.moving_average_decay) for role, model in followed.items()
+            role: MovingAverage(model, hardware, settings.moving_average_decay, wanted)
+            for role, model in followed.items()
         },
-        trainees={role: Trainee.start(model, settings.optimiser, hardware) for role, model in models.items()},
-        frozen=FrozenModel(frozen.model, hardware) if frozen is not None and method.has_source else None,
+        trainees={
+            role: Trainee.start(
+                model, settings.optimiser, hardware, settings.kept_average_decay, wanted, projections.get(role)
+            )
+            for role, model in models.items()
+        },
+        frozen=FrozenModel(frozen.model, hardware, wanted) if frozen is not None and method.has_source else None,
         side_by_side=SideBySide(
             can_share_a_step(hardware, models.values(), settings.batch_size * shards.sequence_length)
         ),
     )
+
+
+def _projections(
+    method: Method, models: Mapping[Role, PreTrainedModel], frozen: PretrainedModel | None, seed: int
+) -> dict[Role, nn.Linear]:
+    """Of the hidden states of those that learn by them, to the width of what they learn from."""
+    all_models = [*models.values(), *([] if frozen is None else [frozen.model])]
+    check_relation_heads(method.terms, [width for model in all_models for width in projected_widths(model.config)])
+    projections: dict[Role, nn.Linear] = {}
+    for term in method.terms:
+        if term.signal == "hidden_states":
+            role = term.learner
+            (other,) = (role,) if method.learns_from_itself else roles_except(role)
+            source = models[other] if other in models else all_models[-1]
+            width, source_width = models[role].config.hidden_size, source.config.hidden_size
+            projections[role] = new_projection(width, source_width, seed, role)
+    return projections
 
 
 def can_share_a_step(hardware: Hardware, models: Iterable[PreTrainedModel], tokens_per_step: int) -> bool:

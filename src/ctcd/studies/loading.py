@@ -151,7 +151,7 @@ def _variant(
         raise InputError(f"In the study '{path}', the variant '{name}' has no method: give one, or `like`.")
     try:
         checked = VariantParameters.model_validate({"name": name, **settings})
-        method = find_method(checked.method, checked.weights)
+        method = find_method(checked.method, checked.weights, checked.terms)
     except ValidationError as error:
         raise InputError(f"In the study '{path}', variant '{name}', {_first_problem(error)}") from None
     except InputError as error:
