@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from ctcd.distillation.methods import find_method
 from ctcd.errors import InputError
 from ctcd.parameters import Parameters
-from ctcd.pretraining.settings import Recipe, VariantParameters
+from ctcd.pretraining.settings import Recipe, VariantParameters, referenced_model
 from ctcd.studies.study import Study
 from ctcd.tasks.tasks import chosen_tasks
 
@@ -122,6 +122,31 @@ def suites_read(pipeline: Pipeline, parameters: Parameters) -> set[str]:
     names = {str(node.namespace) for node in pipeline.nodes} & parameters.variants.keys()
     differences = [parameters.variants[name].finetuning for name in names] or [{}]
     return {parameters.finetuning.changed(each).suite for each in differences}
+
+
+def check_initial_models(pipeline: Pipeline, parameters: Parameters, studies: Mapping[str, Study]) -> None:
+    """Check that the models are there that the variants of a pipeline start from, without their weights.
+
+    Raises:
+        InputError: if one is not, or is one of a variant that the study does not declare to be started from.
+    """
+    declared = {name: variant for study in studies.values() for name, variant in study.variants.items()}
+    names = {node.name.removesuffix(".pretrain") for node in pipeline.nodes} & declared.keys()
+    if not names:
+        return  # PyTorch is not loaded for the corpus
+    from ctcd.pretraining.initial import find_given_model
+    from ctcd.pretraining.plan import started_models
+
+    for name in names:
+        for role, model in started_models(parameters.variants[name], parameters.pretraining).items():
+            reference = referenced_model(model)
+            if reference is None:
+                find_given_model(model)
+            elif declared[name].started_from.get(role) != reference:
+                raise InputError(
+                    f"the study does not declare that '{name}' starts from '{model}': write a study in which it does, "
+                    "or name a folder"
+                )
 
 
 def check_inputs(

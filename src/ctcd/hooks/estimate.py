@@ -16,6 +16,7 @@ from kedro.pipeline import Pipeline
 from ctcd.errors import InputError, first_line
 from ctcd.parameters import Parameters
 from ctcd.studies.loading import all_studies
+from ctcd.studies.study import Variant
 
 if TYPE_CHECKING:
     from ctcd.lineage.run_store import RunStore
@@ -128,7 +129,8 @@ def _missing_runs(
     from ctcd.pretraining.plan import plan_variants
 
     declared = {variant.name: variant for study in all_studies().values() for variant in study.in_order()}
-    variants = {name: parameters.variants[name] for name in declared if name in parameters.variants}
+    needed = _with_parents(names, declared)
+    variants = {name: parameters.variants[name] for name in declared if name in needed}
     metadata = {
         "vocabulary_size": corpus.vocabulary_size,
         "sequence_length": corpus.sequence_length,
@@ -144,6 +146,17 @@ def _missing_runs(
         seen |= {run.id for run in runs}
         missing[name] = runs
     return missing
+
+
+def _with_parents(names: Sequence[str], declared: Mapping[str, Variant]) -> set[str]:
+    """Some variants and all whose models they need."""
+    needed: set[str] = set()
+    waiting = [name for name in names if name in declared]
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        waiting += declared[name].parents
+    return needed
 
 
 def _log_estimate(parameters: Parameters, names: Sequence[str], corpus: Corpus, store: "RunStore") -> None:

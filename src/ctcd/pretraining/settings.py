@@ -1,15 +1,24 @@
 """Settings of a pre-training: what all variants share, and where one differs."""
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ctcd.distillation.methods import WeightName
+from ctcd.distillation.methods import Role, WeightName
 from ctcd.engine.settings import OptimiserParameters
 from ctcd.lineage.settings import Listed, PositiveInteger, PositiveNumber, Settings, Share, deep_merge
 from ctcd.modeling.settings import ModelParameters
 
 BUDGETS = ("steps", "tokens", "epochs", "minutes")
+# The model that the user names, where a variant or a folder could stand as well.
+GIVEN = "given"
+
+
+def referenced_model(initial: str) -> tuple[str, Role] | None:
+    """Variant and role that `initial` names, as in `standalone teacher`; None if it names a given model."""
+    found = re.fullmatch(r"([a-z][a-z0-9_]*) (teacher|student)", initial)
+    return (found[1], cast(Role, found[2])) if found else None
 
 
 class SoftWeightsParameters(Settings):
