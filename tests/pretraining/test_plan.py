@@ -84,6 +84,7 @@ DEPENDENT: dict[str, set[str]] = {
     "minutes": TRAINED,
     "budget": TRAINED - {"h"},  # which has a factor of its own
     "matched_operations": {"w", "r", "d"},  # the others train the pair, or have it already
+    "training_share": TRAINED,
     "batch_size": TRAINED,
     "masking_share": TRAINED,
     "temperature": SOFT,

@@ -94,13 +94,19 @@ class EstimateHook:
     def _say(self, made: AbstractSet[str]) -> None:
         try:
             corpus = _corpus(self._parameters, self._catalog, made)
-            in_epochs = self._parameters.pretraining.epochs is not None
+            in_epochs = _in_epochs(self._parameters, self._variants)
             self._waits_for_corpus = in_epochs and (corpus.sequences is None or corpus.sentences is not None)
             _log_estimate(self._parameters, self._variants, corpus, self._catalog.load("run_store"))
         except InputError:
             raise
         except Exception as error:  # e.g. no GPU memory to measure with, or a file problem that a later node reports
             logger.warning("The run goes on without an estimate (%s).", first_line(error))
+
+
+def _in_epochs(parameters: Parameters, names: Sequence[str]) -> bool:
+    """Whether the budget of one of some variants depends on how much text there is."""
+    variants = [parameters.variants[name].settings(parameters.pretraining, seed=0) for name in names]
+    return any(settings.epochs is not None for settings in variants)
 
 
 def _corpus(parameters: Parameters, catalog: DataCatalog, made: AbstractSet[str]) -> Corpus:
@@ -164,7 +170,7 @@ def _log_estimate(parameters: Parameters, names: Sequence[str], corpus: Corpus, 
     from ctcd.pretraining.budget import AssumedVocabulary
     from ctcd.pretraining.estimate import UTILISATION, combined, estimate
 
-    if parameters.pretraining.epochs is not None and corpus.sequences is None:
+    if _in_epochs(parameters, names) and corpus.sequences is None:
         return
     missing = _missing_runs(parameters, names, corpus, store)
     widths = [

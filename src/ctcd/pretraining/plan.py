@@ -8,12 +8,17 @@ from ctcd.distillation.methods import ROLES, Method, Role, find_method
 from ctcd.lineage.digest import digest
 from ctcd.modeling.families import FAMILIES
 from ctcd.modeling.settings import InitialLayers, ModelParameters
+from ctcd.pretraining.batches import limited_count
 from ctcd.pretraining.budget import AssumedVocabulary, in_steps
 from ctcd.pretraining.initial import InitialModel, given_model, started_shape
 from ctcd.pretraining.settings import PretrainingParameters, SharedPretraining, VariantParameters, referenced_model
 
 # Raised by hand when a change of the code alters what is learned; `tests/pretraining/test_plan.py` notices.
 TRAINING_VERSION = 1
+
+# Settings that a training of this version may be without. Where they have these values they change nothing, and are no
+# part of the identity: what was trained before there were such settings is found.
+NEUTRAL: dict[str, Any] = {"training_share": 1.0}
 
 
 @dataclass(frozen=True)
@@ -39,12 +44,12 @@ class PlannedRun:
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that decides what is learned, by dotted names."""
+        decided = flatten({"method": _plain(self.method), **_deciding(self.settings, self.method, self.initial)})
         return {
             "version": TRAINING_VERSION,
             "data": self.data,
             "source": self.source,
-            **flatten({"method": _plain(self.method)}),
-            **flatten(_deciding(self.settings, self.method, self.initial)),
+            **{name: value for name, value in decided.items() if name not in NEUTRAL or value != NEUTRAL[name]},
         }
 
     @property
@@ -78,10 +83,10 @@ def plan_runs(
         InputError: if one of these has another shape than the variant wants.
     """
     method = find_method(variant.method, variant.weights)
-    length, sequences = corpus["sequence_length"], corpus["splits"]["train"]["sequences"]
     vocabulary = AssumedVocabulary(corpus["vocabulary_size"])
     settings = _started(variant, variant.settings(shared, seed), initial or {})
-    settings = in_steps(settings, method, vocabulary, length, sequences)
+    sequences = limited_count(corpus["splits"]["train"]["sequences"], settings.training_share)
+    settings = in_steps(settings, method, vocabulary, corpus["sequence_length"], sequences)
     parts = {part: f"{variant.name} {part.trained[0]}, seed {seed}" for part in method.independent_parts()}
     parts = parts if len(parts) > 1 else {method: f"{variant.name}, seed {seed}"}
     ids = {role: model.id for role, model in (initial or {}).items()}
@@ -146,8 +151,9 @@ def planned_model(plans: list[PlannedRun], role: Role, seed: int) -> InitialMode
 def first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
     """Name, and both values, of the first setting in which two identities differ; None if they are equal."""
     for name in sorted(found.keys() | wanted.keys()):
-        if found.get(name) != wanted.get(name):
-            return name, found.get(name), wanted.get(name)
+        one, other = (identity.get(name, NEUTRAL.get(name)) for identity in (found, wanted))
+        if one != other:
+            return name, one, other
     return None
 
 

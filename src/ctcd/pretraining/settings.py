@@ -32,6 +32,7 @@ class Recipe(Settings):
     """What is learned, but for the method and the seed.
 
     The budget is `steps`, or what is set of `tokens`, `epochs` and `minutes`; `budget` is a factor on it.
+    `training_share` is how much of the training text there is: epochs are of that part.
     """
 
     teacher: ModelParameters
@@ -42,6 +43,7 @@ class Recipe(Settings):
     minutes: PositiveNumber | None = None
     budget: Annotated[float, Field(ge=0.0)] = 1.0
     matched_operations: bool = False
+    training_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     batch_size: PositiveInteger
     masking_share: Annotated[float, Field(gt=0.0, lt=1.0)]
     temperature: PositiveNumber

@@ -19,7 +19,7 @@ from ctcd.modeling.architecture import build_model, has_dropout, parameter_count
 from ctcd.modeling.families import FAMILIES, Objective
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.modeling.settings import ModelParameters
-from ctcd.pretraining.batches import batch_of, to_device
+from ctcd.pretraining.batches import batch_of, limited, to_device
 from ctcd.pretraining.budget import in_steps
 from ctcd.pretraining.heldout import MASKING_SHARE, first_sequences, heldout_batches
 from ctcd.pretraining.history import History
@@ -97,7 +97,7 @@ def start_training(
     _check_frozen(method, frozen, tokenizer, shards)
     for given in initial.values():
         _check_fits(f"The model in '{given.folder}' to start from", given, tokenizer, shards)
-    sequences = shards.sequences("train")
+    sequences = limited(shards.sequences("train"), settings.training_share)
     settings = in_steps(settings, method, tokenizer, shards.sequence_length, len(sequences))
     hardware = choose_hardware(execution, max(shapes[role].width for role in method.trained))
     if hardware.compiles:
