@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import BertConfig
 
 from ctcd.errors import InputError
 from ctcd.lineage.run_store import RunStore
@@ -12,6 +13,7 @@ from ctcd.modeling.architecture import build_model
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.modeling.settings import InitialLayers, ModelParameters
 from ctcd.modeling.trained_models import TrainedModels
+from ctcd.pretraining import initial
 from ctcd.pretraining.check import check_records
 from ctcd.pretraining.initial import InitialModel, started_shape
 from ctcd.pretraining.plan import plan_variants
@@ -142,6 +144,14 @@ def test_a_model_to_start_from_must_fit_the_corpus(train, given: Path, tokenizer
 def test_what_is_no_model_to_start_from_is_one_sentence(train, initial: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         train("student_alone", student={"initial": initial})
+
+
+def test_the_hub_is_asked_for_a_name_without_its_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(initial, "check_given_model", lambda name: asked.append(name) or BertConfig())
+    assert initial.find_given_model("hub:owner/name").layers == 12
+    assert initial.find_given_model("owner/name").width == 768
+    assert asked == ["owner/name", "owner/name"]
 
 
 def test_weights_that_are_pickled_are_refused(train, given: Path) -> None:
