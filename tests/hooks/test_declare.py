@@ -1,14 +1,18 @@
 """Where the models lie that variants start from."""
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
 from ctcd.errors import InputError
 from ctcd.hooks.checks import check_initial_models
 from ctcd.hooks.declare import locate_initial_models
+from ctcd.modeling.model_folder import ModelFolder
 from ctcd.parameters import Parameters
 from ctcd.pretraining.settings import SharedPretraining, VariantParameters
 from ctcd.studies.study import Study, Variant
@@ -49,15 +53,18 @@ def test_given_is_what_the_user_names(project: Path) -> None:
     assert located("given", project, "none") == located("given", project) == "given"
 
 
-def check(initial: str, shared: SharedPretraining, declared: dict[Any, str] | None = None) -> None:
+def check(
+    initial: str, shared: SharedPretraining, declared: dict[Any, str] | None = None, made: str = "models", **data: Any
+) -> None:
     """Check a study whose variant `mine` declares one start of its student, and is given another."""
     variant = {"name": "mine", "method": "student_alone", "student": {"initial": initial}}
     parameters = Parameters.model_construct(
         pretraining=shared, variants={"mine": VariantParameters.model_validate(variant)}
     )
     mine = Variant(name="mine", trained=("student",), source=None, corpus=None, settings={}, initial=declared or {})
-    pipeline = Pipeline([Node(lambda x: x, "a", "b", name="mine.pretrain")])
-    check_initial_models(pipeline, parameters, {"s": Study("s", "?", {"mine": mine}, ())})
+    pipeline = Pipeline([Node(lambda x: x, "a", made, name="mine.pretrain")])
+    catalog = DataCatalog({name: MemoryDataset(each) for name, each in data.items()})
+    check_initial_models(pipeline, catalog, parameters, {"s": Study("s", "?", {"mine": mine}, ())})
 
 
 @pytest.mark.parametrize(
@@ -77,3 +84,20 @@ def test_a_model_to_start_from_that_is_not_there_is_one_sentence(
 
 def test_a_model_that_the_study_declares_is_fine(shared_pretraining: SharedPretraining) -> None:
     check("standalone teacher", shared_pretraining, {"student": "standalone teacher"})
+
+
+def test_a_vocabulary_is_compared_before_the_text_is_read(
+    shared_pretraining: SharedPretraining, make_model: Callable[[str], ModelFolder], tokenizer: Any
+) -> None:
+    folder, other = str(make_model("bert").folder), copy.deepcopy(tokenizer)
+    other.add_tokens(["another"])
+
+    def check_with(ready: Any, made: str = "tokenizer", **before: Any) -> None:
+        check(folder, shared_pretraining, None, made, ready_tokenizer=ready, **before)
+
+    check_with(tokenizer)
+    check_with(None, tokenizer=tokenizer)  # the same text makes the same vocabulary again
+    check_with(None, made="models")  # the corpus is there: its own vocabulary is compared when it is read
+    for ready, before in ((other, {}), (None, {}), (None, {"tokenizer": other})):
+        with pytest.raises(InputError, match=rf"another vocabulary .* --params tokenizer={folder}"):
+            check_with(ready, **before)

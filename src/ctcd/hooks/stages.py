@@ -67,7 +67,7 @@ class ProjectHooks:
         self._forget()
         if self._parameters is not None:
             check_methods(pipeline, self._parameters, all_studies())
-            check_initial_models(pipeline, self._parameters, all_studies())
+            check_initial_models(pipeline, catalog, self._parameters, all_studies())
             self._unread = {"probes"} - suites_read(pipeline, self._parameters)
         if not run_params["only_missing_outputs"]:
             check_inputs(pipeline, catalog, run_params["load_versions"], self._unread)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.errors import InputError
 from ctcd.lineage.digest import weights_fingerprint
@@ -50,6 +50,15 @@ def given_model(source: str) -> InitialModel:
     """
     shape = find_given_model(source)
     return InitialModel(f"given/{weights_fingerprint(find_model(_name(source)).folder)}", shape)
+
+
+def given_tokenizer(source: str) -> PreTrainedTokenizerBase:
+    """Its tokenizer.
+
+    Raises:
+        InputError: as `ModelFolder.tokenizer`.
+    """
+    return find_model(_name(source)).tokenizer()
 
 
 def open_given_model(source: str) -> PretrainedModel:
