@@ -1,5 +1,6 @@
 import logging
 import os
+import shutil
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -121,3 +122,10 @@ def test_predictions_change_with_the_version_alone(regression, make_settings, ex
         else np.where(predictions.values, predictions.confidences, 1 - predictions.confidences)
     )
     golden(f"finetuning_{'regression' if regression else 'classes'}", kept_results.FINETUNING_VERSION, numbers)
+
+
+def test_models_with_the_same_weights_are_fine_tuned_once_and_both_have_the_results(jobs, stores, tmp_path):
+    copy = replace(jobs[0], model=ModelFolder(shutil.copytree(jobs[0].model.folder, tmp_path / "copy")))
+    (one, first), (other, second) = run_durably([jobs[0], copy], stores.results, 1, reuse=True)
+    assert (one, other) == (jobs[0], copy)
+    assert first is second

@@ -29,7 +29,7 @@ def base_parameters() -> dict[str, Any]:
     """Load the parameters that a bare `kedro run` has."""
     conf = Path(__file__).parents[2] / "conf"
     loader = OmegaConfigLoader(str(conf), env="base", **CONFIG_LOADER_ARGS)
-    DeclareHook().after_context_created(SimpleNamespace(config_loader=loader))
+    DeclareHook().after_context_created(SimpleNamespace(config_loader=loader, project_path=conf.parent))
     return loader["parameters"]
 
 
@@ -292,9 +292,10 @@ class TestMethods:
             check("one_way")
 
 
-def test_environments_and_the_command_line_change_what_a_study_declares(base_parameters):
-    loader = {"parameters": {"variants": {"ctcd": {"temperature": 2, "weights": {"student_soft": 1}}}}}
-    DeclareHook().after_context_created(SimpleNamespace(config_loader=loader))
+def test_environments_and_the_command_line_change_what_a_study_declares(base_parameters, tmp_path):
+    changed = {"ctcd": {"temperature": 2, "weights": {"student_soft": 1}}}
+    loader = {"parameters": {"variants": changed}, "globals": {}}
+    DeclareHook().after_context_created(SimpleNamespace(config_loader=loader, project_path=tmp_path))
     variants = loader["parameters"]["variants"]
     expected = {"name": "ctcd", "method": "ctcd", "temperature": 2, "weights": {"student_soft": 1}}
     assert variants.pop("ctcd") == expected

@@ -76,13 +76,19 @@ def test_parameters_are_counted_once_where_weights_are_tied(tokenizer) -> None:
 
 
 def test_options_reach_the_configuration(tokenizer) -> None:
-    model = build_model(shape(options={"initializer_range": 0.5, "rotary": None}), tokenizer, 16, 1, "teacher")
+    model = build_model(
+        shape(options={"bert": {"initializer_range": 0.5, "rotary": None}, "gpt2": {"n_inner": 3}}),
+        tokenizer,
+        16,
+        1,
+        "teacher",
+    )
     assert model.config.initializer_range == 0.5
 
 
 def test_an_option_that_does_not_exist_is_said_so(tokenizer) -> None:
     with pytest.raises(InputError, match="no option 'rotary'"):
-        build_model(shape(options={"rotary": 1}), tokenizer, 16, 1, "teacher")
+        build_model(shape(options={"bert": {"rotary": 1}}), tokenizer, 16, 1, "teacher")
 
 
 def test_an_architecture_that_is_no_family_is_refused_with_those_that_are() -> None:
@@ -147,7 +153,7 @@ def test_dropout_is_found_whatever_a_family_calls_it(architecture: str, tokenize
 
 
 def test_dropout_that_an_option_sets_is_found(tokenizer) -> None:
-    own = shape(options={"attention_probs_dropout_prob": 0.1})
+    own = shape(options={"bert": {"attention_probs_dropout_prob": 0.1}})
     assert has_dropout(build_model(own, tokenizer, 16, seed=1, role="teacher"))
 
 
@@ -176,8 +182,8 @@ class LatePadding:
 @pytest.mark.parametrize(
     ("architecture", "changes"),
     [
-        ("bert", {"options": {"hidden_act": "nonsense"}}),
-        ("bert", {"options": {"initializer_range": "wide"}}),
+        ("bert", {"options": {"bert": {"hidden_act": "nonsense"}}}),
+        ("bert", {"options": {"bert": {"initializer_range": "wide"}}}),
         ("llama", {"width": 30, "heads": 2}),
     ],
 )

@@ -102,6 +102,25 @@ def test_a_ready_teacher_that_is_missing_is_one_sentence_before_any_node_runs(
     assert not (empty_project / "data").exists()
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "parameters", "words"),
+    [
+        ("from_ready", "execution.log_seconds=1", ["wants a given teacher", "--params teacher=<folder or hub name>"]),
+        ("ctcd", "pretraining.student.initial=/nowhere", ["'/nowhere' is no Hugging Face model"]),
+        ("ctcd", "variants.ctcd.student.initial=standalone teacher", ["does not declare that 'ctcd' starts from"]),
+        ("ctcd", "pretraining.student.initial.layers=even", ["pretraining.student.initial"]),
+        ("ctcd", "pretraining.student.options.brt.hidden_act=relu", ["no architecture 'brt'"]),
+    ],
+)
+def test_a_model_to_start_from_that_is_missing_is_one_sentence_before_any_node_runs(
+    pipeline: str, parameters: str, words: list[str], empty_project: Path, run_kedro
+) -> None:
+    result = run_kedro(empty_project)("run", f"--pipeline={pipeline}", "--env=test", f"--params={parameters}")
+    sentence = error_of(result)
+    assert all(word in sentence for word in words), sentence
+    assert not (empty_project / "data").exists()
+
+
 def test_a_missing_folder_of_tasks_is_one_sentence(project: Path, run_kedro) -> None:
     result = run_kedro(project)(
         "run", "--nodes=ctcd.finetune", "--env=test", "--params=finetuning.suite=glue,data_root=nowhere"

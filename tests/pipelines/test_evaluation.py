@@ -9,12 +9,16 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.settings import ModelParameters
+from ctcd.pipelines.evaluation.nodes import compare_with_controls
+from ctcd.reporting.figures import score_bars
+from ctcd.reporting.settings import ReportingParameters
 
 CHOICE = """finetuning:
   tasks: {glue: [cola, rte]}
@@ -88,6 +92,24 @@ def test_a_model_is_scored_beside_its_controls(evaluation: Path, model: Path, ta
     again = kedro(*arguments(model, tasks))
     assert again.returncode == 0, again.stderr
     assert {path: path.stat().st_mtime_ns for path in results.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["student", "teacher"])
+def test_a_folder_with_a_name_of_ours_is_compared_like_any_other(name: str) -> None:
+    def scores(points: float) -> pd.DataFrame:
+        row = {"task": "cola", "split": "validation", "metric": "accuracy", "examples": 20, "is_partial": False}
+        return pd.DataFrame([row | {"seed": seed, "value": (points + seed) / 100} for seed in (0, 1)])
+
+    model, reporting = SimpleNamespace(name=name), ReportingParameters(confidence=0.95)
+    collected, comparison, text = compare_with_controls(model, scores(50), scores(60), scores(70), reporting)
+    assert set(collected["variant"]) == {"majority class", "untrained", name}
+    means = comparison[comparison["task"] == "cola"].set_index("quantity")["mean"]
+    assert means[name] == pytest.approx(70.5)
+    assert means[f"{name} - untrained"] == pytest.approx(10)
+    assert "70.5" in text
+    figure = score_bars(comparison)
+    assert {bar.name for bar in figure.data if bar.type == "bar"} == {"untrained", name}
+    assert len({bar.marker.color for bar in figure.data if bar.type == "bar"}) == 2
 
 
 def test_a_task_that_fails_is_reported_at_the_end_and_the_others_are_saved(

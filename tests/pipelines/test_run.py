@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+import torch
 from nbclient import NotebookClient
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, pipeline
 
@@ -217,7 +218,24 @@ def test_a_given_teacher_teaches_a_student(kedro, project: Path) -> None:
     assert not model_folder(project, "from_teacher", "teacher").exists()
 
 
-@pytest.mark.parametrize("study", ["methods", "matched", "controls", "from_teacher"])
+def test_models_that_are_not_new_are_trained_further_and_cut(kedro, project: Path) -> None:
+    teacher = model_folder(project, "standalone", "teacher")
+    given = f"--params=teacher={teacher.relative_to(project)},pretraining.steps=3"
+    result = kedro("run", "--pipeline=from_ready", "--nodes=ready.pretrain,ready_ctcd.pretrain", "--env=test", given)
+    assert result.returncode == 0, result.stderr
+    whole, first = "model.layers.1.attn.Wo.weight", "model.layers.0.attn.Wo.weight"
+    before = AutoModelForMaskedLM.from_pretrained(teacher).state_dict()
+    ready, cut, trained = (
+        AutoModelForMaskedLM.from_pretrained(model_folder(project, variant, role, 2)).state_dict()
+        for variant, role in (("ready", "teacher"), ("ready", "student"), ("ready_ctcd", "student"))
+    )
+    assert torch.equal(ready[whole], before[whole])
+    assert torch.equal(cut[first], before[first])
+    assert whole not in cut
+    assert not torch.equal(trained[first], before[first])
+
+
+@pytest.mark.parametrize("study", ["methods", "matched", "controls", "from_teacher", "training_length"])
 def test_every_study_is_registered_with_its_variants(study: str, kedro) -> None:
     result = kedro("registry", "describe", study)
     assert result.returncode == 0, result.stderr

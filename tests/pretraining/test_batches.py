@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from ctcd.pretraining.batches import batch_of, prefetched, rows_of_step
+from ctcd.pretraining.batches import batch_of, limited, limited_count, prefetched, rows_of_step
 from ctcd.pretraining.masking import next_tokens
 
 
@@ -31,6 +33,32 @@ def test_batches_depend_on_seed_and_step_alone(shards) -> None:
     sequences = shards.sequences("train")
     assert torch.equal(batch_of(sequences, 9, 4, seed=1), batch_of(sequences, 9, 4, seed=1))
     assert not torch.equal(batch_of(sequences, 9, 4, seed=1), batch_of(sequences, 9, 4, seed=2))
+
+
+@pytest.mark.parametrize(("share", "count"), [(1.0, 40), (0.5, 20), (0.26, 10), (0.001, 1)])
+def test_a_share_of_the_text_is_so_many_sequences_all_of_them_different(shards, share: float, count: int) -> None:
+    sequences = replace(shards.sequences("train"), kept=np.arange(0, 80, 2))
+    part = limited(sequences, share)
+    assert len(part) == limited_count(40, share) == count
+    rows = {tuple(row) for row in sequences.rows(np.arange(40))}
+    assert {tuple(row) for row in part.rows(np.arange(count))} <= rows
+    assert limited_count(0, share) == 0
+
+
+def test_a_larger_share_holds_the_smaller_one_in_the_order_in_which_it_is_stored(shards) -> None:
+    sequences = shards.sequences("train")
+    half, tenth = limited(sequences, 0.5).kept, limited(sequences, 0.1).kept
+    assert set(tenth) < set(half)
+    assert (np.diff(half) > 0).all()
+
+
+def test_every_seed_sees_the_same_part_of_the_text_once_an_epoch(shards) -> None:
+    part = limited(shards.sequences("train"), 0.1)
+    steps = len(part) // 4
+    seen = [{tuple(row) for step in range(steps) for row in batch_of(part, step, 4, seed).tolist()} for seed in (1, 2)]
+    known = {tuple(row) for row in part.rows(np.arange(len(part))).tolist()}
+    assert seen[0] | seen[1] <= known
+    assert len(known - seen[0]) < 4
 
 
 def test_prefetched_batches_come_in_order() -> None:

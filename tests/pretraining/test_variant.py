@@ -28,9 +28,9 @@ class Trainings:
         self.store = RunStore(folder)
         self.started: list[str] = []
 
-    def pretrain(self, shards, tokenizer, method, settings, execution, states, frozen):
+    def pretrain(self, shards, tokenizer, method, settings, execution, states, frozen, initial):
         self.started.append(states.label)
-        return pretrain(shards, tokenizer, method, settings, execution, states, frozen)
+        return pretrain(shards, tokenizer, method, settings, execution, states, frozen, initial)
 
     def __call__(self, name: str, source=None, execution=None, shared=None, **settings):
         variant = VariantParameters.model_validate({"name": name, "method": name, **settings})

@@ -18,7 +18,14 @@ from ctcd.reporting.tables import (
 
 @pytest.mark.parametrize(
     ("variant", "role"),
-    [("ctcd", "student"), ("one_way", "teacher"), ("majority class", ""), ("own", ""), ("a b", "teacher")],
+    [
+        ("ctcd", "student"),
+        ("one_way", "teacher"),
+        ("majority class", ""),
+        ("own", ""),
+        ("a b", "teacher"),
+        ("student", ""),
+    ],
 )
 def test_model_names_can_be_split_again(variant: str, role: str) -> None:
     assert split_model_name(model_name(variant, role)) == (variant, role)

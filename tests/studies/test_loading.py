@@ -39,13 +39,13 @@ def load(path: Path) -> Study:
 
 def test_the_studies_of_the_package_load() -> None:
     studies = load_studies([PACKAGE_FOLDER])
-    named = "ctcd methods matched controls from_teacher loss_weights combination negative_transfer"
+    named = "ctcd methods matched controls from_teacher from_ready loss_weights combination negative_transfer"
     assert set(studies) >= set(named.split())
     for study in studies.values():
         assert study.question.endswith("?")
         assert sum(claim.primary for claim in study.claims) == 1
     assert set(studies["ctcd"].variants) == {"untrained", "standalone", "ctcd"}
-    assert [name for name, study in studies.items() if study.needs_given_model] == ["from_teacher"]
+    assert [name for name, study in studies.items() if study.needs_given_model] == ["from_ready", "from_teacher"]
 
 
 def test_a_study_in_a_folder_of_the_users_is_found(write: Write) -> None:
@@ -71,13 +71,20 @@ def test_what_a_variant_is_like_is_merged_deeply(write: Write) -> None:
         write(
             """
             variants:
-              base: {method: ctcd, student: {layers: 3, options: {local_attention: 8}}, temperature: 2, budget: 0.5}
+              base:
+                method: ctcd
+                student: {layers: 3, options: {modernbert: {local_attention: 8}}}
+                temperature: 2
+                budget: 0.5
               small: {like: base, student: {width: 32}}
-              smallest: {like: small, student: {layers: 1, options: {classifier_pooling: mean}}, budget: 1}
+              smallest:
+                like: small
+                student: {layers: 1, options: {modernbert: {classifier_pooling: mean}}}
+                budget: 1
             """
         )
     )
-    student = {"layers": 3, "options": {"local_attention": 8}, "width": 32}
+    student = {"layers": 3, "options": {"modernbert": {"local_attention": 8}}, "width": 32}
     assert study.variants["small"].settings == {
         "method": "ctcd",
         "student": student,
@@ -86,7 +93,11 @@ def test_what_a_variant_is_like_is_merged_deeply(write: Write) -> None:
     }
     assert study.variants["smallest"].settings == {
         "method": "ctcd",
-        "student": {"layers": 1, "width": 32, "options": {"local_attention": 8, "classifier_pooling": "mean"}},
+        "student": {
+            "layers": 1,
+            "width": 32,
+            "options": {"modernbert": {"local_attention": 8, "classifier_pooling": "mean"}},
+        },
         "temperature": 2,
         "budget": 1,
     }
@@ -146,6 +157,33 @@ def test_a_variant_that_is_like_another_one_may_take_another_source(write: Write
     assert [variant.name for variant in study.in_order()] == ["warm", "from_warm"]
 
 
+def test_a_variant_that_starts_from_another_ones_model_comes_behind_it(write: Write) -> None:
+    study = load(
+        write(
+            """
+            variants:
+              last: {method: one_way, source: middle, student: {initial: middle teacher}}
+              middle: {like: standalone, teacher: {initial: {from: standalone teacher, layers: [0, 1]}}}
+              standalone:
+            """
+        )
+    )
+    assert [variant.name for variant in study.in_order()] == ["standalone", "middle", "last"]
+    assert study.variants["middle"].started_from == {"teacher": ("standalone", "teacher")}
+    assert study.variants["last"].parents == ["middle", "middle"]
+
+
+def test_a_folder_or_a_given_model_to_start_from_is_no_variant(write: Write) -> None:
+    study = load(write("variants: {m: {like: ctcd, teacher: {initial: given}, student: {initial: models/ours}}}"))
+    assert study.variants["m"].parents == []
+    assert study.needs_given_model
+
+
+def test_what_an_untrained_role_starts_from_is_not_needed(write: Write) -> None:
+    study = load(write("variants: {m: {method: student_alone, teacher: {initial: given}}}"))
+    assert not study.needs_given_model
+
+
 def test_on_is_a_word_and_no_truth_value(write: Write) -> None:
     claims = "claims: [{better: ctcd student, than: standalone teacher, on: heldout_loss, primary: true}]"
     study = load(write(f"variants: {{standalone: , ctcd: }}\n{claims}"))
@@ -198,6 +236,23 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "variants:\n  standalone:\n  back: {method: reverse, source: standalone}\n"
         "  again: {method: one_way, source: back}",
         "learns from another variant itself",
+    ),
+    "start that is not in the study": (
+        "variants: {m: {like: ctcd, student: {initial: standalone teacher}}}",
+        "'m' starts from 'standalone': add that variant",
+    ),
+    "start that is not trained": (
+        "variants: {a: {method: student_alone}, m: {like: ctcd, student: {initial: {from: a teacher, layers: even}}}}",
+        "starts from the teacher of 'a', which trains none",
+    ),
+    "starts in a circle": (
+        "variants:\n  a: {like: ctcd, student: {initial: b teacher}}\n  b: {like: ctcd, student: {initial: a teacher}}",
+        "need each other's models: a -> b -> a",
+    ),
+    "start from itself": ("variants: {a: {like: ctcd, student: {initial: a teacher}}}", "models: a -> a"),
+    "start and source in a circle": (
+        "variants:\n  a: {like: standalone, teacher: {initial: b student}}\n  b: {method: one_way, source: a}",
+        "need each other's models",
     ),
     "unknown key": ("variants: {ctcd: }\nfigures: none", "figures"),
     "unknown key of a claim": (

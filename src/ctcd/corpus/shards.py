@@ -98,13 +98,20 @@ class ShardWriter:
 
 @dataclass(frozen=True)
 class Sequences:
-    """Rows of token ids in memory-mapped files: (sequences, length)."""
+    """Rows of token ids in memory-mapped files: (sequences, length).
+
+    Attributes:
+        blocks: one for each file: (rows, length).
+        starts: the number of the first row of each block, and the number of all rows.
+        kept: the rows that count, ascending; None if all do.
+    """
 
     blocks: list[np.ndarray]
     starts: np.ndarray
+    kept: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return int(self.starts[-1])
+        return int(self.starts[-1]) if self.kept is None else len(self.kept)
 
     @property
     def length(self) -> int:
@@ -112,7 +119,8 @@ class Sequences:
         return self.blocks[0].shape[1]
 
     def rows(self, indices: np.ndarray) -> np.ndarray:
-        """The rows with the given indices, as 64-bit integers: (indices, length)."""
+        """The rows with the given indices among those that count, as 64-bit integers: (indices, length)."""
+        indices = indices if self.kept is None else self.kept[indices]
         blocks = np.searchsorted(self.starts, indices, side="right") - 1
         rows = [self.blocks[block][index - self.starts[block]] for block, index in zip(blocks, indices, strict=True)]
         return np.stack(rows).astype(np.int64)

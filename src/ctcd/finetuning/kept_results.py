@@ -39,20 +39,24 @@ def run_durably(
     """
     models = {model: model.fingerprint() for model in {job.model for job in jobs}}
     keys = [_key(job, models[job.model]) for job in jobs]
-    to_do = {}
+    to_do: dict[str, list[Job]] = {}  # models with the same weights have the same results
     for job, key in zip(jobs, keys, strict=True):
         kept = _load(results, key, job) if reuse else None
         if kept is None:
-            to_do[key] = job
+            to_do.setdefault(key, []).append(job)
         else:
             yield job, kept
-    if len(to_do) < len(jobs):
-        logger.info("%d of %d fine-tunings were finished before", len(jobs) - len(to_do), len(jobs))
-    key_of = {id(job): key for key, job in to_do.items()}
-    for job, outcome in _announced(run_jobs(list(to_do.values()), workers), list(to_do.values())):
+    waiting = sum(map(len, to_do.values()))
+    if waiting < len(jobs):
+        logger.info("%d of %d fine-tunings were finished before", len(jobs) - waiting, len(jobs))
+    key_of = {id(same[0]): key for key, same in to_do.items()}
+    first = [same[0] for same in to_do.values()]
+    for job, outcome in _announced(run_jobs(first, workers), first):
+        key = key_of[id(job)]
         if not isinstance(outcome, Failed):
-            results.save(key_of[id(job)], _arrays(outcome, job))
-        yield job, outcome
+            results.save(key, _arrays(outcome, job))
+        for same in to_do[key]:
+            yield same, outcome
 
 
 def _announced(

@@ -1,6 +1,6 @@
 """Parameters and inputs are checked before the first node runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from ctcd.distillation.methods import check_relation_heads, find_method
 from ctcd.errors import InputError
 from ctcd.parameters import Parameters
-from ctcd.pretraining.settings import Recipe, VariantParameters
+from ctcd.pretraining.settings import Recipe, VariantParameters, referenced_model
 from ctcd.studies.study import Study
 from ctcd.tasks.tasks import chosen_tasks
 
@@ -123,6 +123,56 @@ def suites_read(pipeline: Pipeline, parameters: Parameters) -> set[str]:
     names = {str(node.namespace) for node in pipeline.nodes} & parameters.variants.keys()
     differences = [parameters.variants[name].finetuning for name in names] or [{}]
     return {parameters.finetuning.changed(each).suite for each in differences}
+
+
+def check_initial_models(
+    pipeline: Pipeline, catalog: DataCatalog, parameters: Parameters, studies: Mapping[str, Study]
+) -> None:
+    """Check that the models are there that the variants of a pipeline start from, without their weights.
+
+    Raises:
+        InputError: if one is not, has another vocabulary than the corpus is going to have, or is one of a variant that
+            the study does not declare to be started from.
+    """
+    declared = {name: variant for study in studies.values() for name, variant in study.variants.items()}
+    names = {node.name.removesuffix(".pretrain") for node in pipeline.nodes} & declared.keys()
+    if not names:
+        return  # PyTorch is not loaded for the corpus
+    from ctcd.pretraining.initial import find_given_model
+    from ctcd.pretraining.plan import started_models
+
+    given: set[str] = set()
+    for name in names:
+        for role, model in started_models(parameters.variants[name], parameters.pretraining).items():
+            reference = referenced_model(model)
+            if reference is None:
+                find_given_model(model)
+                given.add(model)
+            elif declared[name].started_from.get(role) != reference:
+                raise InputError(
+                    f"the study does not declare that '{name}' starts from '{model}': write a study in which it does, "
+                    "or name a folder"
+                )
+    if "tokenizer" in pipeline.all_outputs():
+        _check_vocabulary(sorted(given), catalog)
+
+
+def _check_vocabulary(given: Sequence[str], catalog: DataCatalog) -> None:
+    """Check the tokenizer before all text is read with it: a ready one, or else that of the corpus as it is now."""
+    from ctcd.lineage.digest import tokenizer_fingerprint
+    from ctcd.pretraining.initial import given_tokenizer
+
+    if not given:
+        return
+    tokenizer = catalog.load("ready_tokenizer")
+    if tokenizer is None and catalog.exists("tokenizer"):
+        tokenizer = catalog.load("tokenizer")
+    for model in given:
+        if tokenizer is None or tokenizer_fingerprint(tokenizer) != tokenizer_fingerprint(given_tokenizer(model)):
+            raise InputError(
+                f"the model in '{model}' has another vocabulary than the corpus: give the corpus its tokenizer, "
+                f"--params tokenizer={model}"
+            )
 
 
 def check_inputs(

@@ -16,6 +16,7 @@ from kedro.pipeline import Pipeline
 from ctcd.errors import InputError, first_line
 from ctcd.parameters import Parameters
 from ctcd.studies.loading import all_studies
+from ctcd.studies.study import Variant
 
 if TYPE_CHECKING:
     from ctcd.lineage.run_store import RunStore
@@ -93,13 +94,19 @@ class EstimateHook:
     def _say(self, made: AbstractSet[str]) -> None:
         try:
             corpus = _corpus(self._parameters, self._catalog, made)
-            in_epochs = self._parameters.pretraining.epochs is not None
+            in_epochs = _in_epochs(self._parameters, self._variants)
             self._waits_for_corpus = in_epochs and (corpus.sequences is None or corpus.sentences is not None)
             _log_estimate(self._parameters, self._variants, corpus, self._catalog.load("run_store"))
         except InputError:
             raise
         except Exception as error:  # e.g. no GPU memory to measure with, or a file problem that a later node reports
             logger.warning("The run goes on without an estimate (%s).", first_line(error))
+
+
+def _in_epochs(parameters: Parameters, names: Sequence[str]) -> bool:
+    """Whether the budget of one of some variants depends on how much text there is."""
+    variants = [parameters.variants[name].settings(parameters.pretraining, seed=0) for name in names]
+    return any(settings.epochs is not None for settings in variants)
 
 
 def _corpus(parameters: Parameters, catalog: DataCatalog, made: AbstractSet[str]) -> Corpus:
@@ -128,7 +135,8 @@ def _missing_runs(
     from ctcd.pretraining.plan import plan_variants
 
     declared = {variant.name: variant for study in all_studies().values() for variant in study.in_order()}
-    variants = {name: parameters.variants[name] for name in declared if name in parameters.variants}
+    needed = _with_parents(names, declared)
+    variants = {name: parameters.variants[name] for name in declared if name in needed}
     metadata = {
         "vocabulary_size": corpus.vocabulary_size,
         "sequence_length": corpus.sequence_length,
@@ -146,12 +154,23 @@ def _missing_runs(
     return missing
 
 
+def _with_parents(names: Sequence[str], declared: Mapping[str, Variant]) -> set[str]:
+    """Some variants and all whose models they need."""
+    needed: set[str] = set()
+    waiting = [name for name in names if name in declared]
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        waiting += declared[name].parents
+    return needed
+
+
 def _log_estimate(parameters: Parameters, names: Sequence[str], corpus: Corpus, store: "RunStore") -> None:
     from ctcd.engine.hardware import choose_hardware
     from ctcd.pretraining.budget import AssumedVocabulary
     from ctcd.pretraining.estimate import UTILISATION, combined, estimate
 
-    if parameters.pretraining.epochs is not None and corpus.sequences is None:
+    if _in_epochs(parameters, names) and corpus.sequences is None:
         return
     missing = _missing_runs(parameters, names, corpus, store)
     widths = [

@@ -13,7 +13,14 @@ from kedro.pipeline.node import Node
 
 from ctcd.engine.progress import clock
 from ctcd.errors import InputError
-from ctcd.hooks.checks import check_data_folder, check_inputs, check_methods, check_parameters, suites_read
+from ctcd.hooks.checks import (
+    check_data_folder,
+    check_initial_models,
+    check_inputs,
+    check_methods,
+    check_parameters,
+    suites_read,
+)
 from ctcd.parameters import Parameters
 from ctcd.pipelines import LONG
 from ctcd.studies.loading import all_studies
@@ -60,6 +67,7 @@ class ProjectHooks:
         self._forget()
         if self._parameters is not None:
             check_methods(pipeline, self._parameters, all_studies())
+            check_initial_models(pipeline, catalog, self._parameters, all_studies())
             self._unread = {"probes"} - suites_read(pipeline, self._parameters)
         if not run_params["only_missing_outputs"]:
             check_inputs(pipeline, catalog, run_params["load_versions"], self._unread)

@@ -47,13 +47,12 @@ def build_configuration(shape: ModelParameters, tokenizer: Vocabulary, sequence_
     """The Hugging Face configuration of a shape over a tokenizer's vocabulary."""
     family = FAMILIES[shape.architecture]
     defaults = AutoConfig.for_model(shape.architecture)
-    # An environment's file cannot remove a name that base sets, but it can set it to null.
-    options = {name: value for name, value in shape.options.items() if value is not None}
+    options = shape.own_options
     unknown = [name for name in options if not hasattr(defaults, name)]
     if unknown:
         raise InputError(
-            f"The configuration of '{shape.architecture}' has no option '{unknown[0]}': "
-            "correct pretraining.teacher.options or pretraining.student.options."
+            f"The configuration of '{shape.architecture}' has no option '{unknown[0]}': correct "
+            f"pretraining.teacher.options.{shape.architecture} or pretraining.student.options.{shape.architecture}."
         )
     settings: dict[str, Any] = {
         "vocab_size": len(tokenizer),
@@ -72,6 +71,19 @@ def build_configuration(shape: ModelParameters, tokenizer: Vocabulary, sequence_
         settings["num_key_value_heads"] = shape.heads
     with _refusing(shape.architecture):
         return AutoConfig.for_model(shape.architecture, **(settings | options))
+
+
+def shape_of(configuration: PretrainedConfig) -> ModelParameters:
+    """The shape of a model of a family in `FAMILIES`, without dropout and options."""
+    # GPT-2 says nothing of the usual width.
+    feed_forward = getattr(configuration, FAMILIES[configuration.model_type].feed_forward)
+    return ModelParameters(
+        architecture=configuration.model_type,
+        layers=configuration.num_hidden_layers,
+        width=configuration.hidden_size,
+        heads=configuration.num_attention_heads,
+        feed_forward=feed_forward or 4 * configuration.hidden_size,
+    )
 
 
 @contextmanager

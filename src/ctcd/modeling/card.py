@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from ctcd.modeling.families import FAMILIES
+from ctcd.modeling.settings import InitialLayers, ModelParameters
 
 if TYPE_CHECKING:
     from ctcd.pretraining.plan import PlannedRun
@@ -52,8 +54,8 @@ tags: [co-distillation]
 
 # {role.capitalize()} of run `{plan.id}`
 
-A {kind.name} language model of {shape.layers} layers, {shape.width} wide ({shape.architecture}), trained from random
-weights by co-training and co-distillation (Lee et al. 2023, arXiv 2311.02849).
+A {kind.name} language model of {shape.layers} layers, {shape.width} wide ({shape.architecture}), trained from
+{_origin(shape)} by co-training and co-distillation (Lee et al. 2023, arXiv 2311.02849).
 
 | | |
 | --- | --- |
@@ -71,3 +73,14 @@ from transformers import pipeline
 pipeline("{kind.task}", model="<this folder>")("{kind.prompt}")
 ```
 """
+
+
+def _origin(shape: ModelParameters) -> str:
+    if isinstance(shape.initial, InitialLayers):
+        return f"the layers {', '.join(map(str, shape.initial.layers))} of `{_shown(shape.initial.source)}`"
+    return f"`{_shown(shape.initial)}`" if shape.initial else "random weights"
+
+
+def _shown(source: str) -> str:
+    """A folder's last name: the others may say whose machine it is."""
+    return Path(source).name if Path(source).is_absolute() else source

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.errors import InputError
 from ctcd.lineage.digest import weights_fingerprint
@@ -60,13 +60,18 @@ class PretrainedModel:
         """Open a folder, or a model of the hub by its name.
 
         Raises:
-            InputError: as `model_type_of`, and if it lacks weights, which would be drawn at random.
+            InputError: as `known_configuration`, and if it lacks weights, which would be drawn at random, or has none
+                in safetensors: other files may run code.
         """
-        model_type = model_type_of(source)
+        model_type = known_configuration(source).model_type
         folder = find_model(str(source)).folder
+        if not any(folder.glob("*.safetensors")):
+            raise InputError(
+                f"'{source}' has no weights in safetensors: save it anew with `save_pretrained`, which writes them."
+            )
         card = folder / "README.md"
         model, loading = FAMILIES[model_type].model_class.from_pretrained(
-            folder, dtype=torch.float32, output_loading_info=True
+            folder, dtype=torch.float32, output_loading_info=True, use_safetensors=True, trust_remote_code=False
         )
         if loading["missing_keys"]:
             raise InputError(
@@ -75,7 +80,7 @@ class PretrainedModel:
             )
         return cls(
             model,
-            AutoTokenizer.from_pretrained(folder),
+            AutoTokenizer.from_pretrained(folder, trust_remote_code=False),
             card.read_text(encoding="utf-8") if card.is_file() else "",
             read_lineage(folder),
         )
@@ -97,31 +102,32 @@ def load_given_model(source: str | Path) -> PretrainedModel:
     return replace(PretrainedModel.load(source), lineage={})
 
 
-def check_given_model(source: str | Path) -> None:
-    """Find out whether there is such a model, without its weights.
+def check_given_model(source: str | Path) -> PretrainedConfig:
+    """Find out whether there is such a model, without its weights; returns its configuration.
 
     Raises:
         InputError: as `load_given_model`.
     """
     if source == "none":
         raise InputError("this pipeline wants a given teacher: name one with --params teacher=<folder or hub name>")
-    model_type_of(source)
+    return known_configuration(source)
 
 
-def model_type_of(source: str | Path) -> str:
-    """The family of a model in a folder or on the hub.
+def known_configuration(source: str | Path) -> PretrainedConfig:
+    """The configuration of a model in a folder or on the hub.
 
     Raises:
         InputError: if there is no model, or one of no family in `FAMILIES`.
     """
     try:
-        model_type = AutoConfig.from_pretrained(source).model_type
+        configuration = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"'{source}' is no Hugging Face model: name a folder that `save_pretrained` wrote, or a model of the hub."
         ) from error
-    if model_type not in FAMILIES:
+    if configuration.model_type not in FAMILIES:
         raise InputError(
-            f"The model in '{source}' is of type '{model_type}': choose one of {', '.join(sorted(FAMILIES))}."
+            f"The model in '{source}' is of type '{configuration.model_type}': choose one of "
+            f"{', '.join(sorted(FAMILIES))}."
         )
-    return model_type
+    return configuration

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,6 +13,23 @@ from torch import Tensor
 from ctcd.corpus.shards import Sequences
 from ctcd.engine.randomness import seed_from
 from ctcd.pretraining.masking import PredictionBatch
+
+# Of the order in which sequences are left out: the same for all variants and seeds, which share the text that is left.
+_ORDER_OF_TEXT = 0
+
+
+def limited(sequences: Sequences, share: float) -> Sequences:
+    """A share of the sequences, the same whatever is trained on them; a larger share holds the smaller ones."""
+    if share == 1:
+        return sequences
+    count = len(sequences)
+    part = np.sort(_permutation(count, 0, _ORDER_OF_TEXT)[: limited_count(count, share)])
+    return replace(sequences, kept=part if sequences.kept is None else sequences.kept[part])
+
+
+def limited_count(count: int, share: float) -> int:
+    """How many of `count` sequences a share of them is: at least one, if there is one."""
+    return min(count, max(1, round(share * count)))
 
 
 def batch_of(sequences: Sequences, step: int, batch_size: int, seed: int) -> Tensor:

@@ -34,8 +34,14 @@ def check_records(variant: str, records: Sequence[Record], planned: Sequence[Pla
         wanted = plan.identity
         if str(found["source"]).startswith("given/"):
             wanted |= {"source": found["source"]}
-        if difference := first_difference(found, wanted):
+        if difference := _first_difference(found, wanted):
             raise InputError(_sentence(variant, *difference))
+
+
+def _first_difference(found: Record, wanted: Record) -> tuple[str, Any, Any] | None:
+    """The first one, that of what models start from before all others: it decides their shapes."""
+    starts = [{name: value for name, value in each.items() if ".initial." in name} for each in (found, wanted)]
+    return first_difference(*starts) or first_difference(found, wanted)
 
 
 def check_scores(variant: str, records: Sequence[Record], runs: Sequence[str]) -> None:
@@ -73,6 +79,8 @@ def _sentence(variant: str, name: str, found: Any, wanted: Any) -> str:
         return f"{start} by another frozen model than the present one: run a study with '{variant}'."
     if name == "version":
         return f"{start} by version {found} of the training, this is version {wanted}: run a study with '{variant}'."
+    if ".initial." in name:
+        return f"{start} from other first weights than at present: run a study with '{variant}'."
     if name.startswith("method.weights."):
         setting = f"variants.{variant}.weights.{name.removeprefix('method.weights.')}"
     elif name.startswith("method."):

@@ -1,8 +1,8 @@
-"""The training of one variant, from random weights (or an unfinished state) to models and their history."""
+"""The training of one variant, from its first weights (or an unfinished state) to models and their history."""
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from time import monotonic
@@ -41,6 +41,7 @@ def pretrain(
     execution: ExecutionParameters,
     store: StateStore,
     frozen: PretrainedModel | None = None,
+    initial: Mapping[Role, PretrainedModel] | None = None,
 ) -> tuple[dict[Role, PreTrainedModel], History]:
     """Train teacher and student together.
 
@@ -53,6 +54,7 @@ def pretrain(
         store: where the state is kept while training; an unfinished one is gone on with. Its label names the
             training in messages.
         frozen: the model that the method does not train.
+        initial: what trained models start from, as `settings` say, where that is not random weights.
 
     Returns:
         The trained models on the CPU by role, and the history.
@@ -61,7 +63,7 @@ def pretrain(
         InputError: for what the user can put right, before the first step where possible.
     """
     try:
-        training = start_training(shards, tokenizer, method, settings, execution, store.label, frozen)
+        training = start_training(shards, tokenizer, method, settings, execution, store.label, frozen, initial or {})
         resume_training(training, store)
         with training.side_by_side:
             _train(training, store)

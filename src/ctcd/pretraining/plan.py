@@ -1,14 +1,17 @@
 """Which trainings a variant consists of, and what makes each of them this one and no other."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ctcd.distillation.methods import ROLES, Method, Role, find_method
 from ctcd.lineage.digest import digest
 from ctcd.modeling.families import FAMILIES
+from ctcd.modeling.settings import InitialLayers, ModelParameters
+from ctcd.pretraining.batches import limited_count
 from ctcd.pretraining.budget import AssumedVocabulary, in_steps
-from ctcd.pretraining.settings import PretrainingParameters, SharedPretraining, VariantParameters
+from ctcd.pretraining.initial import InitialModel, given_model, started_shape
+from ctcd.pretraining.settings import PretrainingParameters, SharedPretraining, VariantParameters, referenced_model
 
 # Raised by hand when a change of the code alters what is learned; `tests/pretraining/test_plan.py` notices.
 TRAINING_VERSION = 1
@@ -23,6 +26,7 @@ NEUTRAL: dict[str, Any] = {
     "source_noise": 0.0,
     "student.width_share": 1.0,
     "teacher.width_share": 1.0,
+    "training_share": 1.0,
 }
 
 
@@ -36,6 +40,7 @@ class PlannedRun:
         settings: with the budget in steps, unless it is in minutes.
         source: identity of the frozen model that is learned from; None without one.
         data: fingerprint of the corpus.
+        initial: identities of the models that trained ones start from, by role; the others are random.
     """
 
     label: str
@@ -43,11 +48,12 @@ class PlannedRun:
     settings: PretrainingParameters
     source: str | None
     data: str
+    initial: Mapping[Role, str] = field(default_factory=dict)
 
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that decides what is learned, by dotted names."""
-        decided = flatten({"method": _plain(self.method), **_deciding(self.settings, self.method)})
+        decided = flatten({"method": _plain(self.method), **_deciding(self.settings, self.method, self.initial)})
         return {
             "version": TRAINING_VERSION,
             "data": self.data,
@@ -67,6 +73,7 @@ def plan_runs(
     seed: int,
     corpus: Mapping[str, Any],
     source: str | None = None,
+    initial: Mapping[Role, InitialModel] | None = None,
 ) -> list[PlannedRun]:
     """The trainings of a variant for one seed.
 
@@ -79,14 +86,31 @@ def plan_runs(
         seed: of the training.
         corpus: metadata of the shards.
         source: identity of the frozen model that is learned from.
+        initial: models that trained ones start from.
+
+    Raises:
+        InputError: if one of these has another shape than the variant wants.
     """
     method = find_method(variant.method, variant.weights, variant.terms)
-    length, sequences = corpus["sequence_length"], corpus["splits"]["train"]["sequences"]
     vocabulary = AssumedVocabulary(corpus["vocabulary_size"])
-    settings = in_steps(variant.settings(shared, seed), method, vocabulary, length, sequences)
+    settings = _started(variant, variant.settings(shared, seed), initial or {})
+    sequences = limited_count(corpus["splits"]["train"]["sequences"], settings.training_share)
+    settings = in_steps(settings, method, vocabulary, corpus["sequence_length"], sequences)
     parts = {part: f"{variant.name} {part.trained[0]}, seed {seed}" for part in method.independent_parts()}
     parts = parts if len(parts) > 1 else {method: f"{variant.name}, seed {seed}"}
-    return [PlannedRun(label, part, settings, source, corpus["fingerprint"]) for part, label in parts.items()]
+    ids = {role: model.id for role, model in (initial or {}).items()}
+    return [PlannedRun(label, part, settings, source, corpus["fingerprint"], ids) for part, label in parts.items()]
+
+
+def _started(
+    variant: VariantParameters, settings: PretrainingParameters, initial: Mapping[Role, InitialModel]
+) -> PretrainingParameters:
+    """The settings with the shapes of the models that trained ones start from."""
+    shapes: dict[str, ModelParameters] = {
+        role: started_shape(getattr(settings, role), model, (variant.model_extra or {}).get(role, {}))
+        for role, model in initial.items()
+    }
+    return settings.model_copy(update=shapes)
 
 
 def plan_variants(
@@ -98,7 +122,7 @@ def plan_variants(
     """The trainings of some variants for all seeds, by the variant's name.
 
     Args:
-        variants: settings by name; a source that is a variant stands before those that learn from it.
+        variants: settings by name; one whose model is learned from or started from stands before those that do it.
         sources: the variant that each one learns from, if any; another name is one of a model that is not planned.
         shared: what all variants share, and the seeds.
         corpus: metadata of the shards.
@@ -110,15 +134,27 @@ def plan_variants(
         for seed in shared.seeds:
             learned_from = source
             if source in planned and frozen is not None:
-                learned_from = source_id([plan for plan in planned[source] if plan.settings.seed == seed], frozen)
-            planned[name] += plan_runs(variant, shared, seed, corpus, learned_from)
+                learned_from = planned_model(planned[source], frozen, seed).id
+            initial = {
+                role: planned_model(planned[reference[0]], reference[1], seed) if reference else given_model(model)
+                for role, model in started_models(variant, shared).items()
+                for reference in [referenced_model(model)]
+            }
+            planned[name] += plan_runs(variant, shared, seed, corpus, learned_from, initial)
     return planned
 
 
-def source_id(plans: list[PlannedRun], role: Role) -> str:
-    """Identity of the model in a role that one of some planned runs gives."""
-    run = next(plan for plan in plans if role in plan.method.trained)
-    return f"{run.id}/{role}"
+def started_models(variant: VariantParameters, shared: SharedPretraining) -> dict[Role, str]:
+    """What the trained models of a variant start from, by role; those with random weights are left out."""
+    settings = variant.settings(shared, shared.seeds[0])
+    models = {role: getattr(settings, role).starts_from for role in find_method(variant.method).trained}
+    return {role: model for role, model in models.items() if model is not None}
+
+
+def planned_model(plans: list[PlannedRun], role: Role, seed: int) -> InitialModel:
+    """The model in a role that one of some planned runs gives."""
+    run = next(plan for plan in plans if role in plan.method.trained and plan.settings.seed == seed)
+    return InitialModel(f"{run.id}/{role}", getattr(run.settings, role))
 
 
 def first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
@@ -148,12 +184,14 @@ def _plain(method: Method) -> dict[str, Any]:
     return values | {"weights": weights, "terms": [term.model_dump() for term in method.terms]}
 
 
-def _deciding(settings: PretrainingParameters, method: Method) -> dict[str, Any]:
+def _deciding(settings: PretrainingParameters, method: Method, initial: Mapping[Role, str]) -> dict[str, Any]:
     """The settings that decide what is learned with a method."""
     values = settings.model_dump(exclude={"tokens", "epochs", "budget", "matched_operations"})
     for role in ROLES:
         if role not in method.trained:
             del values[role]
+        else:
+            values[role] = _deciding_shape(getattr(settings, role), initial.get(role))
     if settings.steps == 0 and settings.minutes is None:
         return {name: values[name] for name in (*method.trained, "steps", "seed")}
     weights = method.weights
@@ -174,3 +212,12 @@ def _deciding(settings: PretrainingParameters, method: Method) -> dict[str, Any]
     if settings.soft_weights.final_factor == 1:
         del values["soft_weights"]["decay_share"]
     return {name: value for name, value in values.items() if name not in unused}
+
+
+def _deciding_shape(shape: ModelParameters, initial: str | None) -> dict[str, Any]:
+    """What decides a model before the first step; one that starts from another has the shape with the weights."""
+    if initial is None:
+        own = {shape.architecture: shape.own_options} if shape.own_options else {}
+        return shape.model_dump(exclude={"initial"}) | {"options": own}
+    layers = shape.initial.layers if isinstance(shape.initial, InitialLayers) else "all"
+    return {"initial": {"model": initial, "layers": layers}, "dropout": shape.dropout}

@@ -1,16 +1,25 @@
 """Settings of a pre-training: what all variants share, and where one differs."""
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ctcd.distillation.methods import Term, WeightName
+from ctcd.distillation.methods import Role, Term, WeightName
 from ctcd.distillation.soft_weights import SoftWeightsParameters
 from ctcd.engine.settings import OptimiserParameters
 from ctcd.lineage.settings import Listed, PositiveInteger, PositiveNumber, Settings, Share, deep_merge
 from ctcd.modeling.settings import ModelParameters
 
 BUDGETS = ("steps", "tokens", "epochs", "minutes")
+# The model that the user names, where a variant or a folder could stand as well.
+GIVEN = "given"
+
+
+def referenced_model(initial: str) -> tuple[str, Role] | None:
+    """Variant and role that `initial` names, as in `standalone teacher`; None if it names a given model."""
+    found = re.fullmatch(r"([a-z][a-z0-9_]*) (teacher|student)", initial)
+    return (found[1], cast(Role, found[2])) if found else None
 
 
 class Recipe(Settings):
@@ -19,6 +28,7 @@ class Recipe(Settings):
     The budget is `steps`, or what is set of `tokens`, `epochs` and `minutes`; `budget` is a factor on it.
     `kept_weights` says what a finished model has: its last weights, or their moving average.
     `source_noise` is the standard deviation of noise on the logits that are learned from.
+    `training_share` is how much of the training text there is: epochs are of that part.
     """
 
     teacher: ModelParameters
@@ -29,6 +39,7 @@ class Recipe(Settings):
     minutes: PositiveNumber | None = None
     budget: Annotated[float, Field(ge=0.0)] = 1.0
     matched_operations: bool = False
+    training_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     batch_size: PositiveInteger
     masking_share: Annotated[float, Field(gt=0.0, lt=1.0)]
     temperature: PositiveNumber

@@ -21,10 +21,11 @@ from ctcd.modeling.families import FAMILIES, Objective
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.modeling.settings import ModelParameters
 from ctcd.modeling.signals import projected_widths
-from ctcd.pretraining.batches import batch_of, to_device
+from ctcd.pretraining.batches import batch_of, limited, to_device
 from ctcd.pretraining.budget import in_steps
 from ctcd.pretraining.heldout import MASKING_SHARE, first_sequences, heldout_batches
 from ctcd.pretraining.history import History
+from ctcd.pretraining.initial import build_initial
 from ctcd.pretraining.masking import PredictionBatch, mask_tokens, masking_for, next_tokens, with_noise_seeds
 from ctcd.pretraining.models import FrozenModel, MovingAverage, Trainee
 from ctcd.pretraining.settings import PretrainingParameters
@@ -90,13 +91,16 @@ def start_training(
     execution: ExecutionParameters,
     label: str,
     frozen: PretrainedModel | None,
+    initial: Mapping[Role, PretrainedModel],
 ) -> Training:
-    """Build the models from random weights and open the data; see `ctcd.pretraining.loop.pretrain`."""
+    """Build the models and open the data; see `ctcd.pretraining.loop.pretrain`."""
     shards.check_tokenizer(tokenizer_fingerprint(tokenizer))
     shapes: dict[Role, ModelParameters] = {"teacher": settings.teacher, "student": settings.student}
     objective = _common_objective([shapes[role] for role in method.trained], frozen)
     _check_frozen(method, frozen, tokenizer, shards)
-    sequences = shards.sequences("train")
+    for given in initial.values():
+        _check_fits(f"The model in '{given.folder}' to start from", given, tokenizer, shards)
+    sequences = limited(shards.sequences("train"), settings.training_share)
     settings = in_steps(settings, method, tokenizer, shards.sequence_length, len(sequences))
     hardware = choose_hardware(execution, max(shapes[role].width for role in method.trained))
     if hardware.compiles:
@@ -114,7 +118,9 @@ def start_training(
     heldout = heldout_batches(shards.sequences("heldout"), preparing(MASKING_SHARE))
 
     models = {
-        role: build_model(shapes[role], tokenizer, shards.sequence_length, settings.seed, role)
+        role: build_initial(shapes[role], initial[role].model)
+        if role in initial
+        else build_model(shapes[role], tokenizer, shards.sequence_length, settings.seed, role)
         for role in method.trained
     }
     followed = models if method.learns_from_itself else {}
@@ -199,27 +205,29 @@ def _check_frozen(
         )
     if frozen is None:
         return
-    if tokenizer_fingerprint(frozen.tokenizer) != tokenizer_fingerprint(tokenizer):
-        raise InputError(
-            f"The frozen model in '{frozen.folder}' has another vocabulary than the corpus: prepare the corpus with "
-            f"its tokenizer, --params tokenizer={frozen.folder}."
-        )
+    _check_fits(f"The frozen model in '{frozen.folder}'", frozen, tokenizer, shards)
     corpus, made_from = shards.metadata["fingerprint"], frozen.lineage.get("corpus")
     if made_from not in (None, corpus):
         raise InputError(
             f"The frozen model in '{frozen.folder}' was trained on another corpus (fingerprint {made_from}, not "
             f"{corpus}): train it anew, or name it with --params teacher={frozen.folder} if that is meant."
         )
+
+
+def _check_fits(name: str, given: PretrainedModel, tokenizer: PreTrainedTokenizerBase, shards: Shards) -> None:
+    """Refuse a model that reads or predicts other tokens than the corpus has, or fewer; `name` begins the sentence."""
+    if tokenizer_fingerprint(given.tokenizer) != tokenizer_fingerprint(tokenizer):
+        raise InputError(
+            f"{name} has another vocabulary than the corpus: prepare the corpus with its tokenizer, "
+            f"--params tokenizer={given.folder}."
+        )
     length = shards.sequence_length
-    configuration = frozen.model.config
+    configuration = given.model.config
     if configuration.vocab_size != len(tokenizer):
         raise InputError(
-            f"The frozen model in '{frozen.folder}' predicts {configuration.vocab_size} tokens, its tokenizer has "
-            f"{len(tokenizer)}: give it as many with resize_token_embeddings, and save it."
+            f"{name} predicts {configuration.vocab_size} tokens, its tokenizer has {len(tokenizer)}: give it as many "
+            "with resize_token_embeddings, and save it."
         )
     longest = readable_length(configuration)
     if longest is not None and longest < length:
-        raise InputError(
-            f"The frozen model in '{frozen.folder}' reads {longest} tokens, the sequences have {length}: lower "
-            "corpus.sequence_length."
-        )
+        raise InputError(f"{name} reads {longest} tokens, the sequences have {length}: lower corpus.sequence_length.")

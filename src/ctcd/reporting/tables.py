@@ -32,9 +32,9 @@ def model_name(variant: str, role: str) -> str:
 
 
 def split_model_name(model: str) -> tuple[str, str]:
-    """Undo `model_name`: variant and role; the role is empty if the name has none."""
+    """Undo `model_name`: variant and role; the role is empty if the name has none, as that of a folder `student`."""
     variant, _, role = model.rpartition(" ")
-    return (variant, role) if role in ROLES else (model, "")
+    return (variant, role) if variant and role in ROLES else (model, "")
 
 
 def model_names(table: pd.DataFrame) -> pd.Series:

@@ -4,17 +4,18 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from ctcd.distillation.methods import find_method
+from ctcd.distillation.methods import Role, find_method
 from ctcd.errors import InputError
 from ctcd.lineage.settings import Settings, deep_merge
-from ctcd.pretraining.settings import VariantParameters
-from ctcd.studies.study import GIVEN, Claim, Study, Variant
+from ctcd.pretraining.settings import GIVEN, VariantParameters
+from ctcd.studies.study import Claim, Study, Variant
 
 PACKAGE_FOLDER = Path(__file__).parent
 FOLDER_SETTING = "CTCD_STUDIES"
@@ -110,6 +111,7 @@ def load_study(path: Path, shared: Mapping[str, Declaration]) -> Study:
     declared = {name: body for name, body in content.variants.items() if body is not None}
     variants = {name: _variant(name, declared, shared, content.settings, path) for name in content.variants}
     _check_sources(variants, path)
+    _check_initial(variants, path)
     _check_claims(content.claims, variants, path)
     return Study(path.stem, content.question, variants, tuple(content.claims))
 
@@ -163,7 +165,14 @@ def _variant(
         )
     if source is not None and not method.has_source:
         raise InputError(f"In the study '{path}', the variant '{name}' learns from no frozen model: remove `source`.")
-    return Variant(name, method.trained, source, checked.corpus, settings)
+    return Variant(name, method.trained, source, checked.corpus, settings, _initial(settings, method.trained))
+
+
+def _initial(settings: Declaration, trained: tuple[Role, ...]) -> dict[Role, str]:
+    """What the trained models start from, as far as the study says it."""
+    models = {role: settings[role].get("initial") for role in trained if isinstance(settings.get(role), Mapping)}
+    named = {role: model.get("from") if isinstance(model, Mapping) else model for role, model in models.items()}
+    return {role: model for role, model in named.items() if isinstance(model, str)}
 
 
 def _resolve(
@@ -207,6 +216,28 @@ def _check_sources(variants: Mapping[str, Variant], path: Path) -> None:
                 f"In the study '{path}', '{variant.name}' learns from '{source.name}', which learns from another "
                 "variant itself: choose a source that needs none."
             )
+
+
+def _check_initial(variants: Mapping[str, Variant], path: Path) -> None:
+    """Check that every model that another one starts from is trained by the study, and before it."""
+    for variant in variants.values():
+        for name, role in variant.started_from.values():
+            if name not in variants:
+                raise InputError(
+                    f"In the study '{path}', '{variant.name}' starts from '{name}': add that variant to it."
+                )
+            if role not in variants[name].trained:
+                raise InputError(
+                    f"In the study '{path}', '{variant.name}' starts from the {role} of '{name}', which trains none: "
+                    "choose another model."
+                )
+    try:
+        TopologicalSorter({name: variant.parents for name, variant in variants.items()}).prepare()
+    except CycleError as error:
+        circle = " -> ".join(reversed(error.args[1]))
+        raise InputError(
+            f"In the study '{path}', variants need each other's models: {circle}; choose another `initial` for one."
+        ) from None
 
 
 def _check_claims(claims: list[Claim], variants: Mapping[str, Variant], path: Path) -> None:

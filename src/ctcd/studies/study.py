@@ -1,17 +1,16 @@
 """A study: a question, the variants that answer it, and the claims that it tests."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
 from ctcd.distillation.methods import Role
 from ctcd.lineage.settings import Settings, known_in
+from ctcd.pretraining.settings import GIVEN, referenced_model
 from ctcd.reporting.measures import MEASURES, WHOLE
-
-# As the source of a variant: the model that the user names.
-GIVEN = "given"
 
 
 class Claim(Settings):
@@ -44,6 +43,7 @@ class Variant:
         source: the variant whose model in the other role it learns from, or `given`; None if there is none.
         corpus: the name of the one that it is trained on; None for the one that has no name.
         settings: the method and where it differs from what all variants share, by the names of the settings.
+        initial: what the models that it trains start from, by role: `standalone teacher`, `given`, or another name.
     """
 
     name: str
@@ -51,6 +51,24 @@ class Variant:
     source: str | None
     corpus: str | None
     settings: Mapping[str, Any]
+    initial: Mapping[Role, str] = field(default_factory=dict)
+
+    @property
+    def started_from(self) -> dict[Role, tuple[str, Role]]:
+        """Variant and role of the models that its own start from, by role, where these are of variants."""
+        found = {role: referenced_model(model) for role, model in self.initial.items()}
+        return {role: model for role, model in found.items() if model is not None}
+
+    @property
+    def parents(self) -> list[str]:
+        """The variants whose models it needs."""
+        source = [self.source] if self.source not in (None, GIVEN) else []
+        return [*filter(None, source), *(variant for variant, _ in self.started_from.values())]
+
+    @property
+    def needs_given_model(self) -> bool:
+        """Whether it needs a model that the user names."""
+        return self.source == GIVEN or GIVEN in self.initial.values()
 
 
 @dataclass(frozen=True)
@@ -63,10 +81,11 @@ class Study:
     claims: tuple[Claim, ...]
 
     def in_order(self) -> list[Variant]:
-        """The variants, those that learn from another one last."""
-        return sorted(self.variants.values(), key=lambda variant: variant.source is not None)
+        """The variants, each behind those whose models it needs."""
+        needs = {name: variant.parents for name, variant in self.variants.items()}
+        return [self.variants[name] for name in TopologicalSorter(needs).static_order()]
 
     @property
     def needs_given_model(self) -> bool:
-        """Whether a variant learns from a model that the user names."""
-        return any(variant.source == GIVEN for variant in self.variants.values())
+        """Whether a variant needs a model that the user names."""
+        return any(variant.needs_given_model for variant in self.variants.values())

@@ -1,4 +1,4 @@
-"""Random weights to a trained teacher and student."""
+"""First weights to a trained teacher and student."""
 
 from ctcd.pipelines.pretraining.pipeline import create_pipeline
 

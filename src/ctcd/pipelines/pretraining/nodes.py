@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ctcd.distillation.methods import Role
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.pretraining.settings import SharedPretraining, VariantParameters
 
@@ -28,8 +29,15 @@ def pretrain_models(
     execution: ExecutionParameters,
     run_store: RunStore,
     source: Source | None = None,
+    initial_teacher: TrainedModels | None = None,
+    initial_student: TrainedModels | None = None,
 ) -> Trained:
-    """Train what is missing of a variant, for every seed; returns models, histories and records of the runs."""
+    """Train what is missing of a variant, for every seed; returns models, histories and records of the runs.
+
+    `source` and `initial_...` are models that it learns from and starts from.
+    """
     from ctcd.pretraining.variant import train_variant
 
-    return train_variant(variant, pretraining, shards, tokenizer, execution, run_store, source)
+    by_role: dict[Role, TrainedModels | None] = {"teacher": initial_teacher, "student": initial_student}
+    initial = {role: models for role, models in by_role.items() if models is not None}
+    return train_variant(variant, pretraining, shards, tokenizer, execution, run_store, source, initial)
