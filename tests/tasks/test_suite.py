@@ -286,3 +286,57 @@ def test_real_tasks_beyond_glue_say_how_many_classes_they_have(real_data, name, 
 
 def test_task_splits_are_train_and_the_scored_ones():
     assert Task("x", ("sentence",), ("accuracy",)).splits == ("train", "validation")
+
+
+def write_labels(folder, labels):
+    """A task whose training labels are these, each as Arrow has it."""
+    (folder / "topic").mkdir()
+    for split in ("train", "validation"):
+        texts = [f"{number}" for number in range(len(labels))]
+        pq.write_table(pa.table({"sentence": texts, "label": labels}), folder / "topic" / f"{split}.parquet")
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (pa.array([0.0, 1.0, 1e300]), r"the label 1e\+300 in row 2: classes must be whole numbers"),
+        (pa.array([0.0, float("inf"), 1.0]), "the label inf in row 1"),
+        (pa.array([0.0, float("nan"), 1.0]), "the label nan in row 1"),
+        (pa.array([0.0, 1.0, 0.5]), "the label 0.5 in row 2"),
+        (pa.array([0, 1, 2**64 - 1], pa.uint64()), "the label 18446744073709551615 in row 2"),
+        (pa.array([-(2**63), 1, 0], pa.int64()), "the label -9223372036854775808 in row 0"),
+    ],
+)
+def test_labels_that_are_no_class_are_refused_by_file_and_row(tmp_path, labels, sentence):
+    write_labels(tmp_path, labels)
+    with pytest.raises(InputError, match=f"train.parquet' has {sentence}"):
+        FolderSuite(tmp_path).read(TOPIC)
+
+
+def test_thousands_of_numbers_are_no_classes_and_as_text_they_are(tmp_path):
+    numbers = [number % 1500 for number in range(3000)]
+    write_labels(tmp_path, pa.array(numbers))
+    with pytest.raises(InputError, match=r"1500 distinct numbers as labels \(row 1000 has number 1001\)"):
+        FolderSuite(tmp_path).read(TOPIC)
+    write(tmp_path, "topic", "train", sentence=["a"] * 3000, label=[f"class {number}" for number in numbers])
+    write(tmp_path, "topic", "validation", sentence=["a"], label=["class 7"])
+    assert FolderSuite(tmp_path).read(TOPIC).outputs == 1500
+
+
+@pytest.mark.parametrize("wrong", [float("inf"), float("nan"), 1e300])
+def test_targets_that_are_not_finite_are_refused_by_file_and_row(tmp_path, wrong):
+    (tmp_path / "stsb").mkdir()
+    table = pa.table({"sentence1": ["a", "b"], "sentence2": ["c", "d"], "label": pa.array([1.5, wrong])})
+    pq.write_table(table, tmp_path / "stsb" / "train.parquet")
+    with pytest.raises(InputError, match=r"train.parquet' has the label \S+ in row 1: labels must be finite"):
+        FolderSuite(tmp_path).read(STSB)
+
+
+def test_labels_may_stand_in_a_column_of_another_name(tmp_path):
+    for split in ("train", "validation"):
+        write(tmp_path, "own", split, text=["a", "b"], intent=["go", "stop"], label=[None, None])
+    data = FolderSuite(tmp_path).read(Task("own", ("text",), ("accuracy",), label_column="intent"))
+    assert data.classes == ("go", "stop")
+    assert data.frames["train"].to_dict("list") == {"text": ["a", "b"], "label": [0, 1]}
+    with pytest.raises(InputError, match="needs text, mood: rename or add mood"):
+        FolderSuite(tmp_path).read(Task("own", ("text",), ("accuracy",), label_column="mood"))

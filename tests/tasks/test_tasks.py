@@ -84,3 +84,15 @@ def test_lists_can_be_written_for_the_command_line(make_settings):
     settings = make_settings(suite="extra", tasks={"extra": "own"}, extra_tasks=extra, search=search)
     assert settings.search == SearchParameters(learning_rates=[1e-4, 3e-4], epochs=[3], batch_sizes=[8, 16])
     assert chosen_tasks(settings) == [Task("own", ("a", "b"), ("accuracy", "macro_f1"), validation_splits=("test",))]
+
+
+def test_the_column_of_labels_is_what_the_settings_say(make_settings):
+    extra = {"text_columns": ["text"], "metrics": ["accuracy"], "label_column": "intent"}
+    settings = make_settings(suite="extra", tasks={"extra": ["own"]}, extra_tasks={"own": extra})
+    assert chosen_tasks(settings)[0].label_column == "intent"
+
+
+@pytest.mark.parametrize(("text", "label"), [("intent", "intent"), ("label", "intent")])
+def test_a_column_of_labels_is_no_text(text, label):
+    with pytest.raises(ValidationError, match=f"the column '{text}' holds labels and no text"):
+        ExtraTaskParameters(text_columns=[text], metrics=["accuracy"], label_column=label)

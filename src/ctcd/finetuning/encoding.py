@@ -13,7 +13,8 @@ from ctcd.errors import InputError
 from ctcd.lineage.array_store import Arrays, ArrayStore
 from ctcd.lineage.digest import content_digest, digest, table_fingerprint, tokenizer_fingerprint
 from ctcd.modeling.architecture import readable_length
-from ctcd.tasks.suite import LABEL, TaskData
+from ctcd.tasks.settings import LABEL
+from ctcd.tasks.suite import TaskData
 from ctcd.tasks.tasks import MASKED_WORD, Task
 
 TEXTS_AT_ONCE = 1 << 14

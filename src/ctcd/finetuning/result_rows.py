@@ -7,7 +7,8 @@ import pandas as pd
 
 from ctcd.finetuning.finetune import Predictions
 from ctcd.tasks.metrics import score
-from ctcd.tasks.suite import LABEL, TaskData, joined
+from ctcd.tasks.settings import LABEL
+from ctcd.tasks.suite import TaskData, joined
 
 SCORE_COLUMNS = ["task", "split", "seed", "metric", "value", "examples", "is_partial"]
 TEST_COLUMNS = ["task", "split", "seed", "example", "prediction", "confidence"]

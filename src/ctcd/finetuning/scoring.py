@@ -28,7 +28,8 @@ from ctcd.finetuning.search import search_settings
 from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.lineage.array_store import ArrayStore
 from ctcd.modeling.model_folder import ModelFolder
-from ctcd.tasks.suite import LABEL, Suite, TaskData, joined
+from ctcd.tasks.settings import LABEL
+from ctcd.tasks.suite import Suite, TaskData, joined
 from ctcd.tasks.tasks import Task
 
 logger = logging.getLogger(__name__)

@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from ctcd.lineage.settings import Names, Settings
 
+# What the column of labels is called unless a task says otherwise, and in all checked tables.
+LABEL = "label"
+
 
 class ExtraTaskParameters(Settings):
     """A task beyond the suites that come with the project; its folder has its name.
@@ -17,6 +20,13 @@ class ExtraTaskParameters(Settings):
     metrics: Annotated[Names, Field(min_length=1)]
     regression: bool = False
     validation_splits: Annotated[Names, Field(min_length=1)] = ["validation"]
+    label_column: str = LABEL
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> "ExtraTaskParameters":
+        if taken := {LABEL, self.label_column} & {*self.text_columns}:
+            raise ValueError(f"the column '{min(taken)}' holds labels and no text: rename it in the files")
+        return self
 
     @model_validator(mode="after")
     def _metrics_fit_the_labels(self) -> "ExtraTaskParameters":

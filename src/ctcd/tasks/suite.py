@@ -21,9 +21,8 @@ from ctcd.tasks.labels import (
     read_labels,
 )
 from ctcd.tasks.metrics import METRICS
+from ctcd.tasks.settings import LABEL
 from ctcd.tasks.tasks import Task
-
-LABEL = "label"
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ class Suite(ABC):
     def _read_split(self, task: Task, split: str) -> tuple[pd.DataFrame, LabelColumn]:
         """Texts and labels; nobody looks at the labels of a test split, so they may be anything or not there."""
         is_scored = split in task.splits
-        columns = [*task.text_columns, *([LABEL] if is_scored else [])]
+        columns = [*task.text_columns, *([task.label_column] if is_scored else [])]
         parts = []
         for place, table in self.tables(task, split):
             _check_columns(table, task, columns, place)
@@ -127,7 +126,9 @@ class Suite(ABC):
         table = pa.concat_tables(parts, promote_options="permissive")
         if not table.num_rows:
             raise InputError(f"{place} holds no examples: give it some.")
-        column = read_labels(table[LABEL], task, place) if is_scored else hidden_labels(table.num_rows, place)
+        column = (
+            read_labels(table[task.label_column], task, place) if is_scored else hidden_labels(table.num_rows, place)
+        )
         return table.select(list(task.text_columns)).to_pandas(), column
 
     @abstractmethod

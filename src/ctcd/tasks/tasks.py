@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ctcd.errors import InputError
-from ctcd.tasks.settings import ExtraTaskParameters
+from ctcd.tasks.settings import LABEL, ExtraTaskParameters
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class Task:
     Attributes:
         name: also the name of its folder.
         text_columns: one for single sentences, two for pairs.
+        label_column: what the files call the labels.
         metrics: names in `ctcd.tasks.metrics.METRICS`; the task's main value is their mean.
         classes: number of labels; None if it is read from the labels.
         regression: whether the label is a number instead of a class.
@@ -32,6 +33,7 @@ class Task:
     validation_splits: tuple[str, ...] = ("validation",)
     test_splits: tuple[str, ...] = ()
     learned_from: str | None = None
+    label_column: str = LABEL
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -151,4 +153,5 @@ def _configured(name: str, settings: ExtraTaskParameters) -> Task:
         tuple(settings.metrics),
         regression=settings.regression,
         validation_splits=tuple(settings.validation_splits),
+        label_column=settings.label_column,
     )

@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from ctcd.pipelines import LONG
 from ctcd.pipelines.evaluation import nodes
-from ctcd.pipelines.finetuning.nodes import score_majority
+from ctcd.pipelines.finetuning.nodes import check_tasks, score_majority
 from ctcd.pipelines.finetuning.pipeline import STORES, SUITES
 
 INPUTS = ["evaluated_model", *SUITES, *STORES, "params:finetuning", "params:execution"]
@@ -13,6 +13,7 @@ INPUTS = ["evaluated_model", *SUITES, *STORES, "params:finetuning", "params:exec
 def create_pipeline() -> Pipeline:
     """Scoring of one model.
 
+    probes, glue, extra ──> evaluation.task_checks
     evaluated_model, probes, glue, extra ──> evaluation.model.scores, .predictions, .test_predictions, .search
                                          ──> evaluation.random_weights.scores, .predictions
     scores ──> evaluation.scores, evaluation.comparison, evaluation.summary
@@ -35,6 +36,12 @@ def create_pipeline() -> Pipeline:
                 [*SUITES, "params:finetuning"],
                 "evaluation.majority.scores",
                 name="evaluate_majority_class",
+            ),
+            Node(
+                check_tasks,
+                [*SUITES, "params:finetuning"],
+                "evaluation.task_checks",
+                name="check_evaluated_tasks",
             ),
             Node(
                 nodes.compare_with_controls,

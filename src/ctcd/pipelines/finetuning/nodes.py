@@ -64,6 +64,16 @@ def score_majority(probes: Suite, glue: Suite, extra: Suite, finetuning: Finetun
     return score_majority_class(chosen_suite(finetuning, probes, glue, extra), chosen_tasks(finetuning))
 
 
+def check_tasks(probes: Suite, glue: Suite, extra: Suite, finetuning: FinetuningParameters) -> pd.DataFrame:
+    """What is wrong with the tasks' examples, counted."""
+    from ctcd.finetuning.scoring import read_tasks
+    from ctcd.tasks import checks
+    from ctcd.tasks.tasks import chosen_tasks
+
+    data, _ = read_tasks(chosen_suite(finetuning, probes, glue, extra), chosen_tasks(finetuning))
+    return checks.check_tasks(data.values())
+
+
 def find_hard_examples(
     predictions: pd.DataFrame,
     probes: Suite,
