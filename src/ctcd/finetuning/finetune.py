@@ -41,10 +41,12 @@ class Predictions:
     Attributes:
         values: (examples,) int64 classes, or float64 numbers for regression.
         confidences: (examples,) probability of the predicted class; None for regression.
+        probabilities: (examples, classes) float16, which is enough to measure calibration by; None for regression.
     """
 
     values: NDArray[np.generic]
-    confidences: NDArray[np.float64] | None
+    confidences: NDArray[np.float64] | None = None
+    probabilities: NDArray[np.float16] | None = None
 
 
 @dataclass(frozen=True)
@@ -252,9 +254,10 @@ def _predict(
     in_order = torch.empty_like(logits)
     in_order[torch.from_numpy(np.concatenate([batch.examples for batch in batches]))] = logits
     if tokenized.task.regression:
-        return Predictions(in_order.squeeze(-1).numpy(), None)
-    confidences, classes = in_order.softmax(-1).max(-1)
-    return Predictions(classes.numpy(), confidences.numpy())
+        return Predictions(in_order.squeeze(-1).numpy())
+    probabilities = in_order.softmax(-1)
+    confidences, classes = probabilities.max(-1)
+    return Predictions(classes.numpy(), confidences.numpy(), probabilities.half().numpy())
 
 
 def _logits(model: PreTrainedModel, split: DeviceSplit, examples: Tensor, shape: BatchShape) -> Tensor:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from time import monotonic
 
-import numpy as np
 import torch
 import transformers
 
@@ -51,7 +50,9 @@ def run_durably(
     key_of = {id(job): key for key, job in to_do.items()}
     for job, outcome in _announced(run_jobs(list(to_do.values()), workers), list(to_do.values())):
         if not isinstance(outcome, Failed):
-            results.save(key_of[id(job)], _arrays(outcome, job))
+            key = key_of[id(job)]
+            before = results.load(key) if reuse else None  # other splits, which another run predicted
+            results.save(key, {**(before or {}), **_arrays(outcome, job)})
         yield job, outcome
 
 
@@ -85,8 +86,9 @@ def _arrays(finished: Finished, job: Job) -> Arrays:
     for split, predictions in finished.items():
         name = _name(job, split)
         arrays[f"{name}/values"] = predictions.values
-        if predictions.confidences is not None:
+        if predictions.confidences is not None and predictions.probabilities is not None:
             arrays[f"{name}/confidences"] = predictions.confidences
+            arrays[f"{name}/probabilities"] = predictions.probabilities
     return arrays
 
 
@@ -98,9 +100,12 @@ def _load(results: ArrayStore, key: str, job: Job) -> Finished | None:
     """A job's result, if it is there with all splits that are wanted now, as they are now."""
     arrays = results.load(key)
     names = {split: _name(job, split) for split in job.predicted}
-    if arrays is None or any(f"{name}/values" not in arrays for name in names.values()):
+    last = "values" if job.tokenized.task.regression else "probabilities"
+    if arrays is None or any(f"{name}/{last}" not in arrays for name in names.values()):
         return None
     return {
-        split: Predictions(np.asarray(arrays[f"{name}/values"]), arrays.get(f"{name}/confidences"))
+        split: Predictions(
+            arrays[f"{name}/values"], arrays.get(f"{name}/confidences"), arrays.get(f"{name}/probabilities")
+        )
         for split, name in names.items()
     }

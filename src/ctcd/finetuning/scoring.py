@@ -16,9 +16,11 @@ from ctcd.finetuning.jobs import Failed, Finished, Job
 from ctcd.finetuning.kept_results import run_durably
 from ctcd.finetuning.result_rows import (
     FAILURE_COLUMNS,
+    FURTHER_COLUMNS,
     PREDICTION_COLUMNS,
     SCORE_COLUMNS,
     TEST_COLUMNS,
+    further_rows,
     main_values,
     prediction_rows,
     score_rows,
@@ -28,6 +30,7 @@ from ctcd.finetuning.search import search_settings
 from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.lineage.array_store import ArrayStore
 from ctcd.modeling.model_folder import ModelFolder
+from ctcd.tasks.perturbations import with_perturbations
 from ctcd.tasks.settings import LABEL
 from ctcd.tasks.suite import Suite, TaskData, joined
 from ctcd.tasks.tasks import Task
@@ -60,7 +63,8 @@ class ModelScores:
         scores: task, split, seed, metric, value, examples, is_partial (whether the task's data are only a part).
         predictions: task, split, seed, example, label, prediction (both as in the task's files, or numbered in
             alphabetical order where they are text there), confidence (probability of the predicted class; NaN for
-            regression).
+            regression), brier_score (squared error of all probabilities; NaN for regression).
+        further_predictions: the same for further splits with labels, after the task the name of the test set.
         test_predictions: the same for splits with hidden labels, by the models of the first seed, without label.
         search: as `search_settings` makes it.
         failures: task, seed (-1: all), reason. Their tasks or seeds are missing from the other tables.
@@ -68,6 +72,7 @@ class ModelScores:
 
     scores: pd.DataFrame
     predictions: pd.DataFrame
+    further_predictions: pd.DataFrame
     test_predictions: pd.DataFrame
     search: pd.DataFrame
     failures: pd.DataFrame
@@ -102,6 +107,7 @@ def score_models(
         InputError: if a model cannot be used, or nothing at all of it can be scored.
     """
     data, unread = read_tasks(suite, tasks, settings.submission)
+    data = {name: with_perturbations(each, settings.robustness.perturbations) for name, each in data.items()}
     run = partial(run_durably, results=stores.results, workers=execution.workers, reuse=execution.resume != "never")
     searches, jobs = {}, []
     for model in models:
@@ -113,7 +119,7 @@ def score_models(
         ]
         chosen, searches[model] = search_settings(usual, settings.search, run)
         jobs += [
-            _with_seed(replace(job, training=chosen[job.tokenized.task.name]), seed)
+            _with_seed(replace(job, training=chosen[job.tokenized.task.name]), seed, data[job.tokenized.task.name])
             for job in usual
             for seed in range(settings.seeds)
         ]
@@ -129,6 +135,7 @@ def _tables(
     return ModelScores(
         joined((score_rows(data[name], results[name]) for name in data), SCORE_COLUMNS),
         joined((prediction_rows(data[name], results[name]) for name in data), PREDICTION_COLUMNS),
+        joined((further_rows(data[name], results[name]) for name in data), FURTHER_COLUMNS),
         joined((test_rows(data[name], results[name]) for name in data), TEST_COLUMNS),
         search,
         pd.DataFrame(failures, columns=FAILURE_COLUMNS),
@@ -153,21 +160,18 @@ def majority_class(data: TaskData) -> dict[str, Predictions]:
     else:
         classes, counts = np.unique(train, return_counts=True)
         constant = classes[counts.argmax()]
-    return {
-        split: Predictions(np.full(len(data.frames[split]), constant), None) for split in data.task.validation_splits
-    }
+    return {split: Predictions(np.full(len(data.frames[split]), constant)) for split in data.task.validation_splits}
 
 
 def read_tasks(
-    suite: Suite, tasks: Sequence[Task], with_tests: bool = False
+    suite: Suite, tasks: Sequence[Task], with_hidden: bool = False
 ) -> tuple[dict[str, TaskData], list[Failure]]:
     """Read and check all tasks.
 
     Args:
         suite: where they lie.
         tasks: which ones.
-        with_tests: whether to read the test splits that are there. A test split of a task without training data becomes
-            a split of the task that it is learned from.
+        with_hidden: whether to read the splits with hidden labels that are there.
 
     Returns:
         Data by task, and for each task that cannot be read its name, -1 and the reason.
@@ -179,15 +183,10 @@ def read_tasks(
     failures = []
     for task in tasks:
         try:
-            data[task.name] = suite.read(task, with_tests)
+            data[task.name] = suite.read(task, with_hidden)
         except InputError as error:
             logger.error("%s", error)
             failures.append((task.name, ALL_SEEDS, str(error)))
-    for task in tasks:
-        own = data.pop(task.name, None) if task.learned_from else None
-        if own and task.learned_from in data:
-            for split in own.frames:
-                data[task.learned_from] = data[task.learned_from].with_split_of(own, split)
     if not data:
         raise InputError(failures[0][2] if failures else "There is no task to score: name some in finetuning.tasks.")
     return data, failures
@@ -227,12 +226,12 @@ def _job(
     return Job(model, tokenized, training, 0, execution, predicted)
 
 
-def _with_seed(job: Job, seed: int) -> Job:
-    """Give a job a seed; only the first one predicts test splits."""
+def _with_seed(job: Job, seed: int, data: TaskData) -> Job:
+    """Give a job a seed; only the first one predicts splits with hidden labels."""
     if seed == 0:
         return job
-    task = job.tokenized.task
-    return replace(job, seed=seed, tokenized=job.tokenized.with_splits(task.splits), predicted=task.validation_splits)
+    scored = (*data.task.validation_splits, *data.further)
+    return replace(job, seed=seed, tokenized=job.tokenized.with_splits(("train", *scored)), predicted=scored)
 
 
 def _log(data: TaskData, results: Mapping[int, Finished]) -> None:

@@ -67,19 +67,19 @@ def check_shown(task: Task, columns: Mapping[str, LabelColumn]) -> None:
     Raises:
         InputError: names it.
     """
-    for split in task.splits if task.learned_from is None else ():
+    for split in task.splits:
         column = columns[split]
         if column.values.dtype != object and (column.values == HIDDEN_LABEL).all():
             raise InputError(f"The labels of {column.place} are hidden (all -1): name a split that shows them.")
 
 
 def find_classes(task: Task, columns: Mapping[str, LabelColumn]) -> tuple[Label, ...]:
-    """List the classes of a task, in order: those of all its splits, or 0 to `task.classes` - 1.
+    """List the classes of a task, in order: those of train and validation, or 0 to `task.classes` - 1.
 
     Raises:
         InputError: if a label is out of range, or the labels are of two kinds or no classes at all.
     """
-    shown = [column for column in columns.values() if not column.is_hidden]
+    shown = [columns[split] for split in task.splits]
     if task.classes is not None:
         for column in shown:
             _check_range(column, task.classes)
@@ -111,6 +111,21 @@ def find_classes(task: Task, columns: Mapping[str, LabelColumn]) -> tuple[Label,
             "have none", train.place, (train.values == HIDDEN_LABEL).sum(),
         )  # fmt: skip
     return tuple(np.unique(np.concatenate([column.values for column in shown])).tolist())
+
+
+def check_known(task: Task, column: LabelColumn, classes: tuple[Label, ...]) -> None:
+    """Refuse a further split with labels that are none of the task's classes.
+
+    Raises:
+        InputError: names the first one.
+    """
+    if column.is_hidden or task.regression:
+        return
+    is_text = isinstance(classes[0], str)
+    remedy = f"task '{task.name}' has no such class; rename it, or leave those rows out"
+    if (column.values.dtype == object) != is_text:
+        raise InputError(f"The labels of {column.place} are no such labels as task '{task.name}' has: convert them.")
+    _refuse(~np.isin(column.values, np.asarray(classes, column.values.dtype)), column.values, column.place, remedy)
 
 
 def number_labels(task: Task, column: LabelColumn, classes: tuple[Label, ...]) -> NDArray[np.generic]:

@@ -9,6 +9,29 @@ from ctcd.tasks.settings import LABEL, ExtraTaskParameters
 
 
 @dataclass(frozen=True)
+class FurtherSplit:
+    """A test set that a task's fine-tuned models predict besides its validation splits.
+
+    Attributes:
+        name: in tables.
+        split: of the files.
+        folder: where they lie beside the task's folder; None for that folder.
+        is_hidden: whether its labels are hidden: it is predicted for a leaderboard, where its files are there, and not
+            scored.
+    """
+
+    name: str
+    split: str
+    folder: str | None = None
+    is_hidden: bool = False
+
+
+def hidden(*splits: str) -> tuple[FurtherSplit, ...]:
+    """Splits of a task's own folder with hidden labels."""
+    return tuple(FurtherSplit(split, split, is_hidden=True) for split in splits)
+
+
+@dataclass(frozen=True)
 class Task:
     """One downstream data set with its metrics.
 
@@ -19,10 +42,8 @@ class Task:
         metrics: names in `ctcd.tasks.metrics.METRICS`; the task's main value is their mean.
         classes: number of labels; None if it is read from the labels.
         regression: whether the label is a number instead of a class.
-        validation_splits: scored splits; none if the task has no public labels.
-        test_splits: splits with hidden labels, which are predicted where they are there.
-        learned_from: the task whose fine-tuned models predict this one's test splits; None for a task with training
-            data of its own.
+        validation_splits: scored splits.
+        further_splits: what its fine-tuned models predict besides.
     """
 
     name: str
@@ -31,8 +52,7 @@ class Task:
     classes: int | None = None
     regression: bool = False
     validation_splits: tuple[str, ...] = ("validation",)
-    test_splits: tuple[str, ...] = ()
-    learned_from: str | None = None
+    further_splits: tuple[FurtherSplit, ...] = ()
     label_column: str = LABEL
 
     @property
@@ -48,27 +68,28 @@ def _table(*tasks: Task) -> dict[str, Task]:
     return {task.name: task for task in tasks}
 
 
-HIDDEN = ("test",)
+HIDDEN = hidden("test")
+# GLUE's diagnostic examples, which the models of MNLI predict.
+DIAGNOSTIC = FurtherSplit("ax", "test", folder="ax", is_hidden=True)
 PREMISE = ("premise", "hypothesis")
 
 GLUE = _table(
-    Task("cola", ("sentence",), ("matthews",), classes=2, test_splits=HIDDEN),
-    Task("sst2", ("sentence",), ("accuracy",), classes=2, test_splits=HIDDEN),
-    Task("mrpc", PAIR, ("accuracy", "f1"), classes=2, test_splits=HIDDEN),
-    Task("stsb", PAIR, ("pearson", "spearman"), regression=True, test_splits=HIDDEN),
-    Task("qqp", ("question1", "question2"), ("accuracy", "f1"), classes=2, test_splits=HIDDEN),
+    Task("cola", ("sentence",), ("matthews",), classes=2, further_splits=HIDDEN),
+    Task("sst2", ("sentence",), ("accuracy",), classes=2, further_splits=HIDDEN),
+    Task("mrpc", PAIR, ("accuracy", "f1"), classes=2, further_splits=HIDDEN),
+    Task("stsb", PAIR, ("pearson", "spearman"), regression=True, further_splits=HIDDEN),
+    Task("qqp", ("question1", "question2"), ("accuracy", "f1"), classes=2, further_splits=HIDDEN),
     Task(
         "mnli",
         PREMISE,
         ("accuracy",),
         classes=3,
         validation_splits=("validation_matched", "validation_mismatched"),
-        test_splits=("test_matched", "test_mismatched"),
+        further_splits=(*hidden("test_matched", "test_mismatched"), DIAGNOSTIC),
     ),
-    Task("qnli", ("question", "sentence"), ("accuracy",), classes=2, test_splits=HIDDEN),
-    Task("rte", PAIR, ("accuracy",), classes=2, test_splits=HIDDEN),
-    Task("wnli", PAIR, ("accuracy",), classes=2, test_splits=HIDDEN),
-    Task("ax", PREMISE, ("matthews",), classes=3, validation_splits=(), test_splits=HIDDEN, learned_from="mnli"),
+    Task("qnli", ("question", "sentence"), ("accuracy",), classes=2, further_splits=HIDDEN),
+    Task("rte", PAIR, ("accuracy",), classes=2, further_splits=HIDDEN),
+    Task("wnli", PAIR, ("accuracy",), classes=2, further_splits=HIDDEN),
 )
 
 # Made by `ctcd.tasks.probes`, in GLUE's formats.
@@ -121,7 +142,7 @@ def chosen_tasks(settings: TaskChoice) -> list[Task]:
     """Find the tasks that `finetuning.suite` and `finetuning.tasks` name, each once.
 
     Raises:
-        InputError: if there are none, one is unknown, or one needs another that is not chosen.
+        InputError: if there are none, or one is unknown.
     """
     known = tasks_of_suite(settings)
     names = dict.fromkeys(settings.tasks.get(settings.suite, []))
@@ -133,10 +154,6 @@ def chosen_tasks(settings: TaskChoice) -> list[Task]:
         if name not in known:
             raise InputError(
                 f"There is no task '{name}' in the suite '{settings.suite}': choose from {', '.join(known)}."
-            )
-        if (needed := known[name].learned_from) and needed not in names:
-            raise InputError(
-                f"Task '{name}' is predicted by the models of '{needed}': add it to finetuning.tasks.{settings.suite}."
             )
     all_names = {*settings.extra_tasks, *(name for suite in SUITES.values() for name in suite)}
     if unknown := [name for name in settings.task_training if name not in all_names]:
@@ -154,4 +171,8 @@ def _configured(name: str, settings: ExtraTaskParameters) -> Task:
         regression=settings.regression,
         validation_splits=tuple(settings.validation_splits),
         label_column=settings.label_column,
+        further_splits=tuple(
+            FurtherSplit(further, split=place.rpartition("/")[2], folder=place.rpartition("/")[0])
+            for further, place in settings.further_splits.items()
+        ),
     )

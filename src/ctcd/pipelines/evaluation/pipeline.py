@@ -16,11 +16,22 @@ def create_pipeline() -> Pipeline:
     probes, glue, extra ──> evaluation.task_checks
     evaluated_model, probes, glue, extra ──> evaluation.model.scores, .predictions, .test_predictions, .search
                                          ──> evaluation.random_weights.scores, .predictions
+    predictions ──> evaluation.model.robustness, evaluation.random_weights.robustness
     scores ──> evaluation.scores, evaluation.comparison, evaluation.summary
     predictions ──> evaluation.paired_bootstrap, evaluation.confusions, evaluation.submission
     """
-    of_model = [f"evaluation.model.{name}" for name in ("scores", "predictions", "failures")]
-    of_random_weights = [f"evaluation.random_weights.{name}" for name in ("scores", "predictions", "failures")]
+    tables = ("scores", "predictions", "further_predictions", "failures")
+    of_model = [f"evaluation.model.{name}" for name in tables]
+    of_random_weights = [f"evaluation.random_weights.{name}" for name in tables]
+    robustness = [
+        Node(
+            nodes.measure_robustness,
+            [f"evaluation.{model}.predictions", f"evaluation.{model}.further_predictions", "params:finetuning"],
+            f"evaluation.{model}.robustness",
+            name=f"measure_robustness_of_{model}",
+        )
+        for model in ("model", "random_weights")
+    ]
     return Pipeline(
         [
             Node(
@@ -37,6 +48,7 @@ def create_pipeline() -> Pipeline:
                 "evaluation.majority.scores",
                 name="evaluate_majority_class",
             ),
+            *robustness,
             Node(
                 check_tasks,
                 [*SUITES, "params:finetuning"],

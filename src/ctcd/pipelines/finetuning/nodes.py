@@ -31,8 +31,10 @@ def finetune_models(
     finetuning: FinetuningParameters,
     variant: VariantParameters,
     execution: ExecutionParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Fine-tune a variant's models on every task of the suite; returns scores, predictions and failures.
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Fine-tune a variant's models on every task of the suite.
+
+    Returns scores, predictions of the validation splits, predictions of further splits, and failures.
 
     Each table says in its first columns which model a row is about: run, pretraining_seed, role.
     """
@@ -53,7 +55,23 @@ def finetune_models(
             rows.insert(0, "run", model.run)
         return pd.concat(named, ignore_index=True)
 
-    return collected("scores"), collected("predictions"), collected("failures")
+    tables = ("scores", "predictions", "further_predictions", "failures")
+    scores, predictions, further_predictions, failures = map(collected, tables)
+    return scores, predictions, further_predictions, failures
+
+
+def measure_robustness(
+    predictions: pd.DataFrame,
+    further_predictions: pd.DataFrame,
+    finetuning: FinetuningParameters,
+    variant: VariantParameters,
+) -> pd.DataFrame:
+    """Score and calibration of every fine-tuned model on the validation splits and on the further ones."""
+    from ctcd.tasks import robustness
+    from ctcd.tasks.tasks import chosen_tasks
+
+    tasks = chosen_tasks(finetuning.changed(variant.finetuning))
+    return robustness.measure_robustness(predictions, further_predictions, tasks)
 
 
 def score_majority(probes: Suite, glue: Suite, extra: Suite, finetuning: FinetuningParameters) -> pd.DataFrame:
