@@ -22,7 +22,7 @@ CLAIMS = (
 def text_of(scores: pd.DataFrame, losses: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS, width: int = 100) -> str:
     table = check_claims(claims, collect_measurements(scores, losses), pd.DataFrame(columns=BOOTSTRAP_COLUMNS), 0.95)
     comparison = compare(scores, claimed_pairs(claims), 0.95, "pretraining_seed")
-    return study_text(table, comparison, losses, width)
+    return study_text(table, comparison, losses, width=width)
 
 
 def test_a_study_as_text(study_scores: pd.DataFrame, study_losses: pd.DataFrame) -> None:

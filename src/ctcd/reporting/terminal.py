@@ -8,6 +8,7 @@ import pandas as pd
 from ctcd.reporting.claims import DECIDED
 from ctcd.reporting.formatting import counted, interval, number, percent, score, signed, task_label
 from ctcd.reporting.measures import MEASURES, WHOLE
+from ctcd.reporting.robustness import RobustnessTable
 from ctcd.reporting.statistics import UNITS, Unit, model_rows
 
 GAP = "  "
@@ -19,20 +20,28 @@ PARTIAL_NOTE = "on a part of the published data"
 Column = list[str]
 
 
-def study_text(claims: pd.DataFrame, comparison: pd.DataFrame, losses: pd.DataFrame, width: int = 100) -> str:
-    """Lay out what is decided of a study's claims, then the scores and the held-out losses.
+def study_text(
+    claims: pd.DataFrame,
+    comparison: pd.DataFrame,
+    losses: pd.DataFrame,
+    robustness: RobustnessTable | None = None,
+    width: int = 100,
+) -> str:
+    """Lay out what is decided of a study's claims, then the scores, the held-out losses and the robustness.
 
     Args:
         claims: as `check_claims` makes it.
         comparison: as `compare` makes it.
         losses: as `final_losses` makes it.
+        robustness: as `tabulate_robustness` makes it.
         width: in characters; tasks that do not fit beside each other go into further tables below.
 
     Returns:
         Text without a trailing newline.
     """
     scores = scores_text(comparison, "pretraining_seed", width)
-    return "\n\n".join(block for block in (_claims(claims), scores, _losses(losses)) if block)
+    blocks = (_claims(claims), scores, _losses(losses), _robustness(robustness, width))
+    return "\n\n".join(block for block in blocks if block)
 
 
 def scores_text(comparison: pd.DataFrame, unit: Unit, width: int = 100) -> str:
@@ -94,6 +103,18 @@ def _losses(losses: pd.DataFrame) -> str:
     ]
     seeds = counted(losses["pretraining_seed"].nunique(), "pre-training seed")
     return f"Held-out loss in nats: mean and standard deviation over {seeds}\n{_aligned(columns)}"
+
+
+def _robustness(table: RobustnessTable | None, width: int) -> str:
+    if table is None:
+        return ""
+    models = [model for model, _ in table.lines]
+    columns = [
+        [*_heading(heading), *cells]
+        for heading, cells in zip(table.headings, zip(*(cells for _, cells in table.lines), strict=True), strict=True)
+    ]
+    title = "Perturbed text, and calibration on unchanged text, in points"
+    return f"{title}\n" + "\n\n".join(_aligned(each) for each in _tables_that_fit([models, *columns], width))
 
 
 def _tables_that_fit(columns: Sequence[Column], width: int) -> list[list[Column]]:

@@ -150,6 +150,7 @@ def write_report(
     """The page, and the summary for the terminal."""
     from ctcd.reporting.findings import find_controls
     from ctcd.reporting.page import render_report
+    from ctcd.reporting.robustness import tabulate_robustness
     from ctcd.reporting.terminal import study_text
 
     page = render_report(
@@ -164,7 +165,8 @@ def write_report(
         corpus=corpus_report,
         provenance=provenance,
     )
-    return page, study_text(claims, comparison, losses)
+    robustness = tabulate_robustness(measurements, float(comparison["confidence"].iloc[0]))
+    return page, study_text(claims, comparison, losses, robustness)
 
 
 def _unique(values: Sequence[Any]) -> list[Any]:
