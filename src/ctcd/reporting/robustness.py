@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ctcd.reporting.formatting import MISSING, score
+from ctcd.reporting.formatting import MISSING, score, task_label
 from ctcd.reporting.measures import MEASURES, WHOLE
 from ctcd.reporting.statistics import summary
 from ctcd.reporting.tables import model_names
@@ -76,8 +76,8 @@ def tabulate_robustness(measurements: pd.DataFrame, confidence: float) -> Robust
         found = summary(values[model, measure, part], confidence)
         return score(found["mean"], found["low"], found["high"])
 
-    headings = [part if part != WHOLE else MEASURES[measure].heading.lower() for measure, part in columns]
-    models = [str(model) for model in measured["model"].unique()]
+    headings = [MEASURES[measure].heading.lower() if part == WHOLE else task_label(part) for measure, part in columns]
+    models = [str(model) for model in measurements["model"].unique() if model in set(measured["model"])]
     return RobustnessTable(headings, [(model, [cell(model, *column) for column in columns]) for model in models])
 
 

@@ -16,6 +16,8 @@ HEADING_WIDTH = 10
 PARTIAL = "*"
 PRIMARY = " †"
 PARTIAL_NOTE = "on a part of the published data"
+# Measures that a reader tells by their unit.
+NAMED_BY_UNIT = ("scores", "heldout_loss")
 
 Column = list[str]
 
@@ -81,9 +83,11 @@ def _claims(claims: pd.DataFrame) -> str:
 
 def _claim_cells(row: dict[Any, Any]) -> tuple[str, ...]:
     measure = MEASURES[row["on"]]
+    heading = [] if row["on"] in NAMED_BY_UNIT else [measure.heading.lower()]
+    part = [] if row["part"] == WHOLE else [row["part"]]
     return (
         f"{row['model']} - {row['reference']}{PRIMARY if row['primary'] else ''}",
-        measure.unit if row["part"] == WHOLE else f"{measure.unit}, {row['part']}",
+        ", ".join([measure.unit, *heading, *part]),
         signed(row["difference"], measure.decimals),
         interval(row["low"], row["high"], measure.decimals),
         str(row["verdict"]),
