@@ -104,3 +104,13 @@ def test_the_column_of_labels_is_what_the_settings_say(make_settings):
 def test_a_column_of_labels_is_no_text(text, label):
     with pytest.raises(ValidationError, match=f"the column '{text}' holds labels and no text"):
         ExtraTaskParameters(text_columns=[text], metrics=["accuracy"], label_column=label)
+
+
+def test_models_of_tasks_that_are_not_chosen_cannot_be_kept(make_settings):
+    settings = make_settings(suite="glue", tasks={"glue": ["rte"]}, keep_models=["cola"])
+    with pytest.raises(InputError, match="keep_models names 'cola', which is not fine-tuned on: choose from rte"):
+        chosen_tasks(settings)
+
+
+def test_every_class_of_glue_has_a_name():
+    assert all(len(task.label_names) == (task.classes or 0) for task in GLUE.values())

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from time import monotonic
 
 import torch
@@ -27,6 +27,8 @@ def run_durably(
 ) -> Iterator[tuple[Job, Finished | Failed]]:
     """Run jobs as `run_jobs` does, those first that were finished before and need no work.
 
+    A job that keeps its model is given back with the folder in which it lies.
+
     Args:
         jobs: independent fine-tunings.
         results: where each finished one is kept at once.
@@ -38,6 +40,7 @@ def run_durably(
     """
     models = {model: model.fingerprint() for model in {job.model for job in jobs}}
     keys = [_key(job, models[job.model]) for job in jobs]
+    jobs = [_with_folder(job, results, key) for job, key in zip(jobs, keys, strict=True)]
     to_do = {}
     for job, key in zip(jobs, keys, strict=True):
         kept = _load(results, key, job) if reuse else None
@@ -80,6 +83,11 @@ def _key(job: Job, model: str) -> str:
     return digest(task, model, job.tokenized.fingerprint, asdict(job.training), job.seed, code)
 
 
+def _with_folder(job: Job, results: ArrayStore, key: str) -> Job:
+    """Say where a job's model is kept, if it is: beside its predictions."""
+    return replace(job, model_folder=results.folder / f"{key}.model") if job.keeps_model else job
+
+
 def _arrays(finished: Finished, job: Job) -> Arrays:
     """Predictions by split and what was read there: the key does not know the splits that are only predicted."""
     arrays: Arrays = {}
@@ -97,7 +105,9 @@ def _name(job: Job, split: str) -> str:
 
 
 def _load(results: ArrayStore, key: str, job: Job) -> Finished | None:
-    """A job's result, if it is there with all splits that are wanted now, as they are now."""
+    """A job's result, if it is there with the model, if that is wanted, and all splits as they are now."""
+    if job.model_folder is not None and not (job.model_folder / "config.json").is_file():
+        return None
     arrays = results.load(key)
     names = {split: _name(job, split) for split in job.predicted}
     last = "values" if job.tokenized.task.regression else "probabilities"

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -67,6 +68,7 @@ class ModelScores:
         further_predictions: the same for further splits with labels, after the task the name of the test set.
         test_predictions: the same for splits with hidden labels, by the models of the first seed, without label.
         search: as `search_settings` makes it.
+        classifiers: folders of the fine-tuned models that are kept, of the first seed, by task.
         failures: task, seed (-1: all), reason. Their tasks or seeds are missing from the other tables.
     """
 
@@ -76,6 +78,7 @@ class ModelScores:
     test_predictions: pd.DataFrame
     search: pd.DataFrame
     failures: pd.DataFrame
+    classifiers: Mapping[str, Path]
 
 
 def score_model(
@@ -123,12 +126,19 @@ def score_models(
             for job in usual
             for seed in range(settings.seeds)
         ]
-    results, failures = _collect(run(jobs), models, data, settings.seeds)
-    return [_tables(data, results[model], [*unread, *failures[model]], searches[model]) for model in models]
+    jobs = [replace(job, keeps_model=job.seed == 0 and job.tokenized.task.name in settings.keep_models) for job in jobs]
+    results, failures, kept = _collect(run(jobs), models, data, settings.seeds)
+    return [
+        _tables(data, results[model], [*unread, *failures[model]], searches[model], kept[model]) for model in models
+    ]
 
 
 def _tables(
-    data: Mapping[str, TaskData], results: Results, failures: Sequence[Failure], search: pd.DataFrame
+    data: Mapping[str, TaskData],
+    results: Results,
+    failures: Sequence[Failure],
+    search: pd.DataFrame,
+    classifiers: Mapping[str, Path],
 ) -> ModelScores:
     if not any(results.values()):
         raise InputError(failures[0][2])
@@ -139,6 +149,7 @@ def _tables(
         joined((test_rows(data[name], results[name]) for name in data), TEST_COLUMNS),
         search,
         pd.DataFrame(failures, columns=FAILURE_COLUMNS),
+        classifiers,
     )
 
 
@@ -197,10 +208,14 @@ def _collect(
     models: Sequence[ModelFolder],
     data: Mapping[str, TaskData],
     seeds: int,
-) -> tuple[dict[ModelFolder, Results], dict[ModelFolder, list[Failure]]]:
-    """Sort outcomes as they come; a failure is logged at once, and a task of a single model when it is done."""
+) -> tuple[dict[ModelFolder, Results], dict[ModelFolder, list[Failure]], dict[ModelFolder, dict[str, Path]]]:
+    """Sort outcomes as they come; a failure is logged at once, and a task of a single model when it is done.
+
+    Returns results and failures, and the folders of kept models by task.
+    """
     results: dict[ModelFolder, Results] = {model: {name: {} for name in data} for model in models}
     failures: dict[ModelFolder, list[Failure]] = {model: [] for model in models}
+    kept: dict[ModelFolder, dict[str, Path]] = {model: {} for model in models}
     for job, outcome in outcomes:
         name = job.tokenized.task.name
         if isinstance(outcome, Failed):
@@ -209,9 +224,11 @@ def _collect(
             continue
         of_task = results[job.model][name]
         of_task[job.seed] = outcome
+        if job.model_folder is not None:
+            kept[job.model][name] = job.model_folder
         if len(of_task) == seeds and len(models) == 1:
             _log(data[name], of_task)
-    return results, failures
+    return results, failures, kept
 
 
 def _job(

@@ -57,6 +57,7 @@ class FinetuningParameters(Settings):
     search: SearchParameters = SearchParameters()
     submission: bool = True
     robustness: RobustnessParameters = RobustnessParameters()
+    keep_models: Names = []
 
     def changed(self, differences: Mapping[str, Any]) -> "FinetuningParameters":
         """These settings with the differences of a variant; a mapping changes a part.

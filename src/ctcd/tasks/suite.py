@@ -52,6 +52,13 @@ class TaskData:
         return 1 if self.task.regression else len(self.classes)
 
     @property
+    def label_names(self) -> tuple[str, ...]:
+        """What each output of the classification head stands for, in words; for regression the task."""
+        if self.task.regression:
+            return (self.task.name,)
+        return self.task.label_names or tuple(str(label) for label in self.classes)
+
+    @property
     def hidden_splits(self) -> list[str]:
         """Splits that are predicted and not scored."""
         return [split for split in self.frames if split not in (*self.task.splits, *self.further)]

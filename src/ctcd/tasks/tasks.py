@@ -44,6 +44,7 @@ class Task:
         regression: whether the label is a number instead of a class.
         validation_splits: scored splits.
         further_splits: what its fine-tuned models predict besides.
+        label_names: of the classes 0, 1, ... in words, where the files have numbers.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Task:
     regression: bool = False
     validation_splits: tuple[str, ...] = ("validation",)
     further_splits: tuple[FurtherSplit, ...] = ()
+    label_names: tuple[str, ...] = ()
     label_column: str = LABEL
 
     @property
@@ -74,11 +76,27 @@ DIAGNOSTIC = FurtherSplit("ax", "test", folder="ax", is_hidden=True)
 PREMISE = ("premise", "hypothesis")
 
 GLUE = _table(
-    Task("cola", ("sentence",), ("matthews",), classes=2, further_splits=HIDDEN),
-    Task("sst2", ("sentence",), ("accuracy",), classes=2, further_splits=HIDDEN),
-    Task("mrpc", PAIR, ("accuracy", "f1"), classes=2, further_splits=HIDDEN),
+    Task(
+        "cola",
+        ("sentence",),
+        ("matthews",),
+        classes=2,
+        further_splits=HIDDEN,
+        label_names=("unacceptable", "acceptable"),
+    ),
+    Task("sst2", ("sentence",), ("accuracy",), classes=2, further_splits=HIDDEN, label_names=("negative", "positive")),
+    Task(
+        "mrpc", PAIR, ("accuracy", "f1"), classes=2, further_splits=HIDDEN, label_names=("not_equivalent", "equivalent")
+    ),
     Task("stsb", PAIR, ("pearson", "spearman"), regression=True, further_splits=HIDDEN),
-    Task("qqp", ("question1", "question2"), ("accuracy", "f1"), classes=2, further_splits=HIDDEN),
+    Task(
+        "qqp",
+        ("question1", "question2"),
+        ("accuracy", "f1"),
+        classes=2,
+        further_splits=HIDDEN,
+        label_names=("not_duplicate", "duplicate"),
+    ),
     Task(
         "mnli",
         PREMISE,
@@ -86,10 +104,18 @@ GLUE = _table(
         classes=3,
         validation_splits=("validation_matched", "validation_mismatched"),
         further_splits=(*hidden("test_matched", "test_mismatched"), DIAGNOSTIC),
+        label_names=("entailment", "neutral", "contradiction"),
     ),
-    Task("qnli", ("question", "sentence"), ("accuracy",), classes=2, further_splits=HIDDEN),
-    Task("rte", PAIR, ("accuracy",), classes=2, further_splits=HIDDEN),
-    Task("wnli", PAIR, ("accuracy",), classes=2, further_splits=HIDDEN),
+    Task(
+        "qnli",
+        ("question", "sentence"),
+        ("accuracy",),
+        classes=2,
+        further_splits=HIDDEN,
+        label_names=("entailment", "not_entailment"),
+    ),
+    Task("rte", PAIR, ("accuracy",), classes=2, further_splits=HIDDEN, label_names=("entailment", "not_entailment")),
+    Task("wnli", PAIR, ("accuracy",), classes=2, further_splits=HIDDEN, label_names=("not_entailment", "entailment")),
 )
 
 # Made by `ctcd.tasks.probes`, in GLUE's formats.
@@ -127,6 +153,10 @@ class TaskChoice(Protocol):
         """Tasks of the suite `extra`."""
 
     @property
+    def keep_models(self) -> Collection[str]:
+        """Tasks whose fine-tuned models are kept."""
+
+    @property
     def task_training(self) -> Mapping[str, object]:
         """Settings by task."""
 
@@ -159,6 +189,10 @@ def chosen_tasks(settings: TaskChoice) -> list[Task]:
     if unknown := [name for name in settings.task_training if name not in all_names]:
         raise InputError(
             f"finetuning.task_training has settings for '{unknown[0]}', which is no task: correct the name."
+        )
+    if unknown := [name for name in settings.keep_models if name not in names]:
+        raise InputError(
+            f"finetuning.keep_models names '{unknown[0]}', which is not fine-tuned on: choose from {', '.join(names)}."
         )
     return [known[name] for name in names]
 

@@ -19,18 +19,21 @@ def evaluate_model(
     results: Any,
     finetuning: FinetuningParameters,
     execution: ExecutionParameters,
-) -> tuple[pd.DataFrame, ...]:
+) -> tuple[Any, ...]:
     """Fine-tune a model on every task.
 
-    Returns scores, predictions of validation, further and hidden splits, failures, and the search for settings.
+    Returns scores, predictions of the validation and of further splits, failures, predictions of hidden splits, the
+    search for settings, and the classifiers that are kept.
     """
+    from ctcd.finetuning.classifiers import Classifier, Classifiers
     from ctcd.finetuning.scoring import Stores, score_model
     from ctcd.tasks.tasks import chosen_tasks
 
     suite = chosen_suite(finetuning, probes, glue, extra)
     scored = score_model(model, suite, chosen_tasks(finetuning), finetuning, execution, Stores(tokens, results))
     predictions = scored.predictions, scored.further_predictions
-    return scored.scores, *predictions, scored.failures, scored.test_predictions, scored.search
+    kept = Classifiers(tuple(Classifier(task, folder) for task, folder in scored.classifiers.items()))
+    return scored.scores, *predictions, scored.failures, scored.test_predictions, scored.search, kept
 
 
 def evaluate_random_weights(
@@ -45,7 +48,7 @@ def evaluate_random_weights(
 ) -> tuple[pd.DataFrame, ...]:
     """The same from random weights: what needs no pre-training."""
     untrained = model.with_random_weights()
-    plain = finetuning.model_copy(update={"submission": False})
+    plain = finetuning.model_copy(update={"submission": False, "keep_models": []})
     return evaluate_model(untrained, probes, glue, extra, tokens, results, plain, execution)[:4]
 
 

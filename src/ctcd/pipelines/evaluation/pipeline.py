@@ -15,6 +15,7 @@ def create_pipeline() -> Pipeline:
 
     probes, glue, extra ──> evaluation.task_checks
     evaluated_model, probes, glue, extra ──> evaluation.model.scores, .predictions, .test_predictions, .search
+                                         ──> evaluation.classifiers
                                          ──> evaluation.random_weights.scores, .predictions
     predictions ──> evaluation.model.robustness, evaluation.random_weights.robustness
     scores ──> evaluation.scores, evaluation.comparison, evaluation.summary
@@ -37,7 +38,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.evaluate_model,
                 INPUTS,
-                [*of_model, "evaluation.test_predictions", "evaluation.search"],
+                [*of_model, "evaluation.test_predictions", "evaluation.search", "evaluation.classifiers"],
                 name="evaluate_model",
                 tags=LONG,
             ),

@@ -9,11 +9,12 @@ from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.pretraining.settings import VariantParameters
 
 if TYPE_CHECKING:
+    from ctcd.finetuning.classifiers import Classifiers
     from ctcd.lineage.array_store import ArrayStore
     from ctcd.modeling.trained_models import TrainedModels
     from ctcd.tasks.suite import Suite
 else:  # Kedro reads the annotations of parameters when it starts, and must not load PyTorch for that
-    ArrayStore = TrainedModels = Suite = Any
+    ArrayStore = Classifiers = TrainedModels = Suite = Any
 
 
 def chosen_suite(finetuning: FinetuningParameters, probes: Suite, glue: Suite, extra: Suite) -> Suite:
@@ -31,13 +32,15 @@ def finetune_models(
     finetuning: FinetuningParameters,
     variant: VariantParameters,
     execution: ExecutionParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Classifiers, pd.DataFrame]:
     """Fine-tune a variant's models on every task of the suite.
 
-    Returns scores, predictions of the validation splits, predictions of further splits, and failures.
+    Returns scores, predictions of the validation splits, predictions of further splits, the classifiers that are kept,
+    and failures.
 
     Each table says in its first columns which model a row is about: run, pretraining_seed, role.
     """
+    from ctcd.finetuning.classifiers import Classifier, Classifiers
     from ctcd.finetuning.scoring import Stores, score_models
     from ctcd.modeling.model_folder import ModelFolder
     from ctcd.tasks.tasks import chosen_tasks
@@ -57,7 +60,12 @@ def finetune_models(
 
     tables = ("scores", "predictions", "further_predictions", "failures")
     scores, predictions, further_predictions, failures = map(collected, tables)
-    return scores, predictions, further_predictions, failures
+    kept = [
+        Classifier(task, folder, model.pretraining_seed, model.role, model.run)
+        for model, each in zip(models, scored, strict=True)
+        for task, folder in each.classifiers.items()
+    ]
+    return scores, predictions, further_predictions, Classifiers(tuple(kept)), failures
 
 
 def measure_robustness(

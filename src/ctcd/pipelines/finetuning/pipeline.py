@@ -13,14 +13,14 @@ STORES = ["tokenized_tasks", "finetuning_results"]
 def create_pipeline(variant: Variant) -> Pipeline:
     """Fine-tuning and scoring of one variant's models, in a namespace of its name.
 
-    <variant>.models ──> <variant>.scores, .predictions, .further_predictions, .failures
+    <variant>.models ──> <variant>.scores, .predictions, .further_predictions, .classifiers, .failures
     <variant>.predictions, .further_predictions ──> <variant>.robustness
     <variant>.predictions ──> <variant>.hard_examples     (where both models are trained)
     """
     finetune = Node(
         finetune_models,
         ["models", *SUITES, *STORES, "params:finetuning", "params:variant", "params:execution"],
-        ["scores", "predictions", "further_predictions", "failures"],
+        ["scores", "predictions", "further_predictions", "classifiers", "failures"],
         name="finetune",
         tags=LONG,
     )
