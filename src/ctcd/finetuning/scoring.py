@@ -11,6 +11,7 @@ import pandas as pd
 
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
+from ctcd.finetuning.augmentation import augment_training
 from ctcd.finetuning.encoding import TextEncoding, TokenizedTask, tokenize_task
 from ctcd.finetuning.finetune import Predictions, TaskSettings
 from ctcd.finetuning.jobs import Failed, Finished, Job
@@ -120,7 +121,11 @@ def score_models(
             _job(model, tokenize_task(each, encoding, stores.tokens), settings, configuration.hidden_size, execution)
             for each in data.values()
         ]
-        chosen, searches[model] = search_settings(usual, settings.search, run)
+        chosen, searches[model] = search_settings(usual, settings.search, run)  # copies would be on both sides
+        augment = partial(
+            augment_training, model=model, settings=settings.augmentation, execution=execution, store=stores.tokens
+        )
+        usual = [replace(job, tokenized=augment(job.tokenized)) for job in usual]
         jobs += [
             _with_seed(replace(job, training=chosen[job.tokenized.task.name]), seed, data[job.tokenized.task.name])
             for job in usual

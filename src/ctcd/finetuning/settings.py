@@ -39,6 +39,13 @@ class RobustnessParameters(Settings):
     perturbations: dict[PerturbationName, Strength] = {}
 
 
+class AugmentationParameters(Settings):
+    """Copies of the training examples in which the model that is fine-tuned replaces a share of the tokens."""
+
+    copies: Annotated[int, Field(ge=0)] = 0
+    share: Strength = 0.15
+
+
 class FinetuningParameters(Settings):
     """Fine-tuning and scoring of one model on a suite of tasks."""
 
@@ -58,6 +65,7 @@ class FinetuningParameters(Settings):
     submission: bool = True
     robustness: RobustnessParameters = RobustnessParameters()
     keep_models: Names = []
+    augmentation: AugmentationParameters = AugmentationParameters()
 
     def changed(self, differences: Mapping[str, Any]) -> "FinetuningParameters":
         """These settings with the differences of a variant; a mapping changes a part.
