@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from ctcd.datasets.classifiers_dataset import ClassifiersDataset
@@ -98,3 +99,20 @@ def test_no_classifiers_are_a_dataset_as_well(tmp_path):
     assert list(dataset.load()) == []
     with pytest.raises(InputError, match=r"there is none at all.*finetuning.keep_models"):
         dataset.load().find("rte")
+
+
+def test_a_model_that_was_fine_tuned_in_bfloat16_is_kept_in_float32(
+    make_model, suite, word_task, make_settings, execution, stores
+):
+    where = execution.model_copy(update={"precision": "bfloat16"})
+    settings = make_settings(keep_models=["contains_is"])
+    result = score_model(make_model("bert"), suite, [word_task], settings, where, stores)
+    model = AutoModelForSequenceClassification.from_pretrained(result.classifiers["contains_is"]).eval()
+    weights = list(model.parameters())
+    assert all(weight.dtype == torch.float32 for weight in weights)
+    assert any((weight != weight.bfloat16()).any() for weight in weights)
+    tokenizer = AutoTokenizer.from_pretrained(result.classifiers["contains_is"])
+    texts = suite.read(word_task).frames["validation"]["sentence"].tolist()
+    inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+    confidences = model(**inputs).logits.softmax(-1).max(-1).values.detach()
+    assert np.allclose(confidences, result.predictions["confidence"], atol=0.03)
