@@ -190,10 +190,8 @@ def chosen_tasks(settings: TaskChoice) -> list[Task]:
         raise InputError(
             f"finetuning.task_training has settings for '{unknown[0]}', which is no task: correct the name."
         )
-    if unknown := [name for name in settings.keep_models if name not in names]:
-        raise InputError(
-            f"finetuning.keep_models names '{unknown[0]}', which is not fine-tuned on: choose from {', '.join(names)}."
-        )
+    if unknown := [name for name in settings.keep_models if name not in all_names]:
+        raise InputError(f"finetuning.keep_models names '{unknown[0]}', which is no task: correct the name.")
     return [known[name] for name in names]
 
 
