@@ -112,7 +112,7 @@ def test_predictions_change_with_the_version_alone(regression, make_settings, ex
     labels = token_ids[starts[:-1]] / 40 if regression else token_ids[starts[:-1]] % 2
     split = TokenizedSplit(token_ids, None, starts, labels)
     splits = {"train": split, "validation": split}
-    tokenized = TokenizedTask(task, splits, 1 if regression else 2, 0, 16, "golden")
+    tokenized = TokenizedTask(task, splits, ("golden",) if regression else ("no", "yes"), 0, 16, "golden")
     training = TaskSettings.of(task, make_settings(epochs=4, batch_size=4, learning_rate=3e-3, dropout=0.0), 32, 24)
     job = Job(ModelFolder(tmp_path), tokenized, training, 1, execution, ("validation",))
     predictions = job.run()["validation"]

@@ -14,7 +14,9 @@ from ctcd.lineage.array_store import ArrayStore
 from ctcd.tasks.files import FolderSuite
 from ctcd.tasks.metrics import score
 from ctcd.tasks.submission import submission_files
-from ctcd.tasks.tasks import GLUE, Task
+from ctcd.tasks.tasks import GLUE, FurtherSplit, Task, hidden
+
+KEYS = ["task", "split", "seed", "example"]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def test_scores_are_a_long_table_in_the_order_of_the_tasks(scored, suite):
 
 def test_scores_follow_from_the_predictions_table(scored):
     tasks, scores, predictions = scored
-    assert list(predictions.columns) == ["task", "split", "seed", "example", "label", "prediction", "confidence"]
+    assert list(predictions.columns) == [*KEYS, "label", "prediction", "confidence", "brier_score"]
     for task in tasks:
         for seed in (0, 1):
             rows = predictions[(predictions["task"] == task.name) & (predictions["seed"] == seed)]
@@ -226,17 +228,15 @@ def test_test_splits_are_predicted_by_the_first_seed(
     shutil.copytree(suite.folder / "pairs", folder / "pairs")
     write(folder, "pairs", "test", sentence1=["a", "b"], sentence2=["c", "d"], label=[-1, -1])
     write(folder, "other", "test", sentence1=["a"], sentence2=["c"], label=[-1])
-    task = replace(pair_task, test_splits=("test",))
-    other = Task("other", task.text_columns, ("accuracy",), 2, False, (), ("test",), learned_from="pairs")
-    result = score_model(
-        make_model("bert"), FolderSuite(folder), [task, other], make_settings(seeds=2), execution, stores
-    )
+    other = FurtherSplit("diagnostic", "test", folder="other", is_hidden=True)
+    task = replace(pair_task, further_splits=(*hidden("test"), other))
+    result = score_model(make_model("bert"), FolderSuite(folder), [task], make_settings(seeds=2), execution, stores)
     assert set(result.scores["task"]) == {"pairs"}
     rows = result.test_predictions
     assert rows[["task", "split", "seed", "example"]].to_numpy().tolist() == [
         ["pairs", "test", 0, 0],
         ["pairs", "test", 0, 1],
-        ["other", "test", 0, 0],
+        ["pairs", "diagnostic", 0, 0],
     ]
     assert rows["prediction"].isin([0, 1]).all()
     without = make_settings(submission=False)
@@ -249,7 +249,7 @@ def test_a_test_split_that_changed_is_predicted_anew(
     make_model, suite, pair_task, make_settings, execution, stores, tmp_path
 ):
     shutil.copytree(suite.folder / "pairs", tmp_path / "pairs")
-    task = replace(pair_task, test_splits=("test",))
+    task = replace(pair_task, further_splits=hidden("test"))
     arguments = make_model("bert"), FolderSuite(tmp_path), [task], make_settings(), execution, stores
     confidences = []
     for texts in (["a", "b"], ["a", "b", "c"], ["is", "it", "so"]):
@@ -265,7 +265,7 @@ def test_numbers_are_predicted_for_a_test_split_without_labels(
 ):
     shutil.copytree(suite.folder / "lengths", tmp_path / "lengths")
     write(tmp_path, "lengths", "test", sentence=["a", "a much longer sentence"])
-    task = replace(number_task, test_splits=("test",))
+    task = replace(number_task, further_splits=hidden("test"))
     result = score_model(make_model("bert"), FolderSuite(tmp_path), [task], make_settings(), execution, stores)
     assert result.test_predictions["prediction"].nunique() == 2
     assert result.test_predictions["confidence"].isna().all()
@@ -279,8 +279,7 @@ def test_the_diagnostic_split_reaches_its_file_of_the_submission(
     for split in ("train", "validation_matched", "validation_mismatched"):
         write(tmp_path, "mnli", split, **columns)
     write(tmp_path, "ax", "test", premise=["a"] * 1104, hypothesis=["b"] * 1104, label=[-1] * 1104)
-    tasks = [GLUE["mnli"], GLUE["ax"]]
-    result = score_model(make_model("bert"), FolderSuite(tmp_path), tasks, make_settings(), execution, stores)
+    result = score_model(make_model("bert"), FolderSuite(tmp_path), [GLUE["mnli"]], make_settings(), execution, stores)
     assert list(submission_files(result.test_predictions)) == ["AX.tsv"]
 
 
@@ -311,3 +310,50 @@ def test_a_partial_task_is_marked_in_the_scores(
 def test_no_task_is_refused(make_model, suite, make_settings, execution, stores):
     with pytest.raises(InputError, match="no task to score"):
         score_model(make_model("bert"), suite, [], make_settings(), execution, stores)
+
+
+def test_further_splits_are_predicted_by_every_seed_and_are_no_part_of_the_scores(
+    make_model, suite, pair_task, make_settings, execution, stores, tmp_path
+):
+    folder = tmp_path / "tasks"
+    shutil.copytree(suite.folder / "pairs", folder / "pairs")
+    write(folder, "other", "all", sentence1=["a", "b"], sentence2=["c", "d"], label=[1, 0])
+    task = replace(pair_task, further_splits=(FurtherSplit("web", "all", folder="other"),))
+    settings = make_settings(seeds=2, robustness={"perturbations": {"typos": 0.3}})
+    arguments = make_model("bert"), FolderSuite(folder), [task], settings, execution, stores
+    result = score_model(*arguments)
+    plain = score_model(make_model("bert"), suite, [pair_task], make_settings(seeds=2), execution, stores)
+    pd.testing.assert_frame_equal(result.scores, plain.scores)
+    pd.testing.assert_frame_equal(result.predictions, plain.predictions)
+    rows = result.further_predictions
+    examples = len(plain.predictions) // 2
+    assert rows.groupby(["test_set", "split", "seed"]).size().to_dict() == {
+        ("typos", "validation typos", 0): examples,
+        ("typos", "validation typos", 1): examples,
+        ("web", "web", 0): 2,
+        ("web", "web", 1): 2,
+    }
+    assert plain.further_predictions.empty
+    assert rows.loc[rows["test_set"] == "web", "label"].tolist() == [1, 0, 1, 0]
+    assert rows["confidence"].between(0.5, 1).all()
+    pd.testing.assert_frame_equal(score_model(*arguments).further_predictions, rows)
+
+
+def test_what_one_run_predicted_stays_where_another_predicts_other_splits(
+    make_model, suite, pair_task, make_settings, execution, stores, monkeypatch
+):
+    finetune, trained = jobs.finetune, []
+    monkeypatch.setattr(jobs, "finetune", lambda *arguments: trained.append(arguments) or finetune(*arguments))
+    typos, casing = ({"perturbations": {name: 0.5}} for name in ("typos", "casing"))
+    for robustness in (typos, casing, typos, casing):
+        settings = make_settings(robustness=robustness)
+        score_model(make_model("bert"), suite, [pair_task], settings, execution, stores)
+    assert len(trained) == 2
+
+
+def test_brier_scores_follow_from_two_probabilities(scored):
+    _, _, predictions = scored
+    rows = predictions[predictions["task"] == "pairs"]
+    wrong = np.where(rows["label"] == rows["prediction"], 1 - rows["confidence"], rows["confidence"])
+    assert rows["brier_score"].to_numpy() == pytest.approx(2 * wrong**2, abs=2e-3)
+    assert predictions.loc[predictions["task"] == "lengths", "brier_score"].isna().all()

@@ -172,17 +172,26 @@ def test_what_is_no_model_is_one_sentence(
 
 def test_tasks_beyond_glue_need_configuration_alone(evaluation: Path, model: Path, tmp_path: Path, run_kedro) -> None:
     own = {"text_columns": ["text"], "metrics": ["accuracy", "macro_f1"], "validation_splits": ["test"]}
+    own |= {"label_column": "colour", "further_splits": {"web": "other/all"}}
     tracking, chosen = {"enabled": False}, {"suite": "extra", "tasks": {"extra": ["own"]}, "seeds": 1}
+    chosen |= {"keep_models": ["own"], "robustness": {"perturbations": {"typos": 0.5}}}
     choice = {"finetuning": chosen | {"extra_tasks": {"own": own}}, "tracking": tracking}
     (evaluation / "conf/test/parameters.yml").write_text(json.dumps(choice))
-    (tmp_path / "extra" / "own").mkdir(parents=True)
-    for split, rows in (("train", 30), ("test", 15)):
+    for place, rows in (("own/train", 30), ("own/test", 15), ("other/all", 6)):
         frame = pd.DataFrame({"text": [f"text {number}" for number in range(rows)]})
-        frame["label"] = [("red", "green", "blue")[number % 3] for number in range(rows)]
-        frame.to_parquet(tmp_path / "extra" / "own" / f"{split}.parquet")
+        frame["colour"] = [("red", "green", "blue")[number % 3] for number in range(rows)]
+        file = tmp_path / "extra" / f"{place}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_parquet(file)
     result = run_kedro(evaluation)(
         "run", "--pipeline=evaluation", "--env=test", f"--params=model={model},data_root={tmp_path}"
     )
     assert result.returncode == 0, result.stderr
     scores = pd.read_csv(newest(evaluation, "07_model_output/evaluation/model_scores.csv"))
     assert scores["metric"].tolist() == ["accuracy", "macro_f1"]
+    robustness = pd.read_csv(newest(evaluation, "07_model_output/evaluation/model_robustness.csv"))
+    assert set(robustness["test_set"]) == {"unchanged", "typos", "web"}
+    kept = json.loads((newest(evaluation, "06_models/classifiers/evaluation") / "own/config.json").read_text())
+    assert kept["id2label"] == {"0": "blue", "1": "green", "2": "red"}
+    checks = pd.read_csv(newest(evaluation, "07_model_output/evaluation/task_checks.csv"))
+    assert checks[["split", "problem", "examples"]].to_numpy().tolist() == [["test", "also in train", 15]]

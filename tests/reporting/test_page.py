@@ -1,5 +1,5 @@
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from typing import Any
 
@@ -88,6 +88,7 @@ def render(
     corpus: dict[str, Any] = CORPUS,
     provenance: dict[str, Any] = PROVENANCE,
     question: str = "Is it better?",
+    others: Sequence[pd.DataFrame] = (),
 ) -> str:
     bootstrap = pd.DataFrame(
         [("mean over tasks", "ctcd student", "standalone teacher", -4.5, -8.75, -0.25)],
@@ -97,12 +98,12 @@ def render(
     comparison, losses = compare(scores, pairs, 0.95, "pretraining_seed"), final_losses(history)
     return render_report(
         question=question,
-        claims=check_claims(claims, collect_measurements(scores, losses), bootstrap, 0.95),
+        claims=check_claims(claims, collect_measurements(scores, losses, *others), bootstrap, 0.95),
         controls=find_controls(comparison, losses, corpus["unigram_entropy"]),
         scores=scores,
         comparison=comparison,
         losses=losses,
-        measurements=collect_measurements(scores, losses),
+        measurements=collect_measurements(scores, losses, *others),
         figures={
             "differences": score_differences(comparison),
             "scores": score_bars(comparison),
@@ -293,6 +294,21 @@ def test_the_interval_over_examples_and_seeds_stands_beside_the_one_over_seeds(
     study_scores: pd.DataFrame, study_history: pd.DataFrame
 ) -> None:
     assert "−5.17 to −4.79 −8.75 to −0.25" in words(render(study_scores, study_history))
+
+
+def test_perturbed_text_has_a_table_where_it_was_predicted(
+    study_scores: pd.DataFrame, study_history: pd.DataFrame
+) -> None:
+    assert "Perturbed text" not in Elements(render(study_scores, study_history)).text
+    rows = [
+        ("ctcd student", seed, measure, part, 61.5)
+        for seed in (1, 2)
+        for measure, part in (("robustness", "typos"), ("robustness", "all"), ("calibration_error", "all"))
+    ]
+    others = pd.DataFrame(rows, columns=["model", "pretraining_seed", "measure", "part", "value"])
+    text = Elements(render(study_scores, study_history, others=[others])).text
+    assert "Perturbed text, and calibration" in text
+    assert "61.5 ±0.0" in text
 
 
 def test_partial_tasks_and_both_means_are_in_the_table_of_tasks(make_scores: Make, study_history: pd.DataFrame) -> None:

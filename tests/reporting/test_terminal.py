@@ -6,7 +6,9 @@ import pandas as pd
 from ctcd.reporting.bootstrap import COLUMNS as BOOTSTRAP_COLUMNS
 from ctcd.reporting.claims import check_claims, claimed_pairs
 from ctcd.reporting.measurements import collect_measurements
+from ctcd.reporting.robustness import RobustnessTable
 from ctcd.reporting.statistics import compare
+from ctcd.reporting.tables import SCORE_COLUMNS
 from ctcd.reporting.terminal import scores_text, study_text
 from ctcd.studies.study import Claim
 
@@ -22,7 +24,43 @@ CLAIMS = (
 def text_of(scores: pd.DataFrame, losses: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS, width: int = 100) -> str:
     table = check_claims(claims, collect_measurements(scores, losses), pd.DataFrame(columns=BOOTSTRAP_COLUMNS), 0.95)
     comparison = compare(scores, claimed_pairs(claims), 0.95, "pretraining_seed")
-    return study_text(table, comparison, losses, width)
+    return study_text(table, comparison, losses, width=width)
+
+
+def test_a_claim_on_another_measure_names_it() -> None:
+    rows = [
+        (model, seed, "calibration_error", part, value + seed)
+        for model, value in (("ctcd student", 3.0), ("standalone student", 5.0))
+        for seed in (1, 2)
+        for part in ("all", "rte")
+    ]
+    measurements = pd.DataFrame(rows, columns=["model", "pretraining_seed", "measure", "part", "value"])
+    pair = {"better": "ctcd student", "than": "standalone student", "on": "calibration_error"}
+    claims = check_claims(
+        [Claim(**pair), Claim(**pair, part="rte")], measurements, pd.DataFrame(columns=BOOTSTRAP_COLUMNS), 0.95
+    )
+    scores = pd.DataFrame(
+        [("ctcd", "student", 1, "rte", "validation", 0, "accuracy", 0.5, 10, False)], columns=SCORE_COLUMNS
+    )
+    comparison = compare(scores, [], 0.95, "pretraining_seed")
+    lines = study_text(claims, comparison, pd.DataFrame()).splitlines()
+    assert "points, calibration error  +2.00" in lines[1]
+    assert "points, calibration error, rte  +2.00" in lines[2]
+
+
+def test_robustness_is_a_table_of_its_own() -> None:
+    table = RobustnessTable(["typos", "calibration error"], [("ctcd student", ["60.0 ±1.0", "5.0"])])
+    scores = pd.DataFrame(
+        [("ctcd", "student", 1, "rte", "validation", 0, "accuracy", 0.5, 10, False)], columns=SCORE_COLUMNS
+    )
+    comparison = compare(scores, [], 0.95, "pretraining_seed")
+    text = study_text(pd.DataFrame(), comparison, pd.DataFrame(), table)
+    assert text.splitlines()[-4:] == [
+        "Perturbed text, and calibration on unchanged text, in points",
+        "                         calibration",
+        "                  typos        error",
+        "ctcd student  60.0 ±1.0          5.0",
+    ]
 
 
 def test_a_study_as_text(study_scores: pd.DataFrame, study_losses: pd.DataFrame) -> None:

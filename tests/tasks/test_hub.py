@@ -36,7 +36,7 @@ def hub(tmp_path, monkeypatch):
 
 
 def test_a_task_is_read_with_its_splits(hub):
-    data = hub.read(GLUE["cola"], with_tests=True)
+    data = hub.read(GLUE["cola"], with_hidden=True)
     assert {split: frame["label"].tolist() for split, frame in data.frames.items()} == {
         "train": [0, 1],
         "validation": [1, 0],
@@ -53,7 +53,7 @@ def test_a_task_is_loaded_once_and_only_if_it_is_asked_for(hub, monkeypatch):
     load = datasets.load_dataset
     monkeypatch.setattr(datasets, "load_dataset", lambda *names: loaded.append(names[1]) or load(*names))
     hub.read(GLUE["cola"])
-    hub.read(GLUE["cola"], with_tests=True)
+    hub.read(GLUE["cola"], with_hidden=True)
     assert loaded == ["cola"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from ctcd.errors import InputError
 from ctcd.tasks.files import FolderSuite
 from ctcd.tasks.submission import FILES
-from ctcd.tasks.tasks import GLUE, PROBES, Task
+from ctcd.tasks.tasks import GLUE, PROBES, FurtherSplit, Task
 
 COLA, STSB, TOPIC = GLUE["cola"], GLUE["stsb"], PROBES["topic"]
 
@@ -91,12 +91,12 @@ def test_a_label_out_of_range_is_named_with_its_file(tmp_path, label):
 def test_hidden_labels_are_fine_in_a_test_split_alone(tmp_path):
     for split in ("train", "validation"):
         write(tmp_path, "cola", split, sentence=["a", "b"], label=[0, 1])
-    assert FolderSuite(tmp_path).read(COLA, with_tests=True).test_splits == []
+    assert FolderSuite(tmp_path).read(COLA, with_hidden=True).hidden_splits == []
     write(tmp_path, "cola", "test", sentence=["a"], label=[-1])
-    data = FolderSuite(tmp_path).read(COLA, with_tests=True)
-    assert data.test_splits == ["test"]
+    data = FolderSuite(tmp_path).read(COLA, with_hidden=True)
+    assert data.hidden_splits == ["test"]
     assert data.frames["test"]["label"].tolist() == [-1]
-    assert FolderSuite(tmp_path).read(COLA).test_splits == []
+    assert FolderSuite(tmp_path).read(COLA).hidden_splits == []
     write(tmp_path, "cola", "validation", sentence=["a"], label=[-1])
     with pytest.raises(InputError, match=r"validation.parquet' are hidden \(all -1\)"):
         FolderSuite(tmp_path).read(COLA)
@@ -187,12 +187,32 @@ def test_an_example_without_a_label_among_classes_is_pointed_out(tmp_path, caplo
     assert "has 1 examples with the label -1, which is taken for a class like the others" in caplog.text
 
 
+@pytest.mark.parametrize("split", ["validation", "elsewhere"])
+def test_a_further_split_lies_in_any_folder_and_has_the_same_classes(tmp_path, split):
+    task = Task("own", ("text",), ("accuracy",), further_splits=(FurtherSplit("web", split, folder="other"),))
+    for name in ("train", "validation"):
+        write(tmp_path, "own", name, text=["a", "b"], label=["no", "yes"])
+    with pytest.raises(InputError, match="other"):
+        FolderSuite(tmp_path).read(task)
+    write(tmp_path, "other", split, text=["c", "d"], label=["yes", "yes"])
+    data = FolderSuite(tmp_path).read(task)
+    assert data.frames["web"].to_dict("list") == {"text": ["c", "d"], "label": [1, 1]}
+    assert data.further == {"web": "web"}
+    assert data.hidden_splits == []
+    write(tmp_path, "other", split, text=["c", "d"], label=["yes", "perhaps"])
+    with pytest.raises(InputError, match=rf"{split}.parquet' has the label perhaps in row 1: task 'own' has no such"):
+        FolderSuite(tmp_path).read(task)
+    write(tmp_path, "other", split, text=["c", "d"], label=[1, 0])
+    with pytest.raises(InputError, match="are no such labels as task 'own' has"):
+        FolderSuite(tmp_path).read(task)
+
+
 @pytest.mark.parametrize("label", [{}, {"label": [None, None]}, {"label": ["?", "?"]}, {"label": [7, 8]}])
 def test_whatever_labels_a_test_split_has_are_not_looked_at(tmp_path, label):
     for split in ("train", "validation"):
         write(tmp_path, "cola", split, sentence=["a", "b"], label=[0, 1])
     write(tmp_path, "cola", "test", sentence=["a", "b"], **label)
-    data = FolderSuite(tmp_path).read(COLA, with_tests=True)
+    data = FolderSuite(tmp_path).read(COLA, with_hidden=True)
     assert data.frames["test"]["label"].tolist() == [-1, -1]
 
 
@@ -272,9 +292,11 @@ def test_real_partial_files_are_marked(real_data):
 @pytest.mark.real_data
 def test_real_test_splits_have_the_leaderboards_counts(real_data):
     suite = FolderSuite(real_data / "glue")
-    for file in FILES:
-        if suite.has(GLUE[file.task], file.split):
-            assert len(suite.read(GLUE[file.task], with_tests=True).frames[file.split]) == file.rows
+    for task in ("mrpc", "rte", "mnli"):
+        frames = suite.read(GLUE[task], with_hidden=True).frames
+        for file in FILES:
+            if file.task == task and file.split in frames:
+                assert len(frames[file.split]) == file.rows
 
 
 @pytest.mark.real_data
@@ -286,3 +308,57 @@ def test_real_tasks_beyond_glue_say_how_many_classes_they_have(real_data, name, 
 
 def test_task_splits_are_train_and_the_scored_ones():
     assert Task("x", ("sentence",), ("accuracy",)).splits == ("train", "validation")
+
+
+def write_labels(folder, labels):
+    """A task whose training labels are these, each as Arrow has it."""
+    (folder / "topic").mkdir()
+    for split in ("train", "validation"):
+        texts = [f"{number}" for number in range(len(labels))]
+        pq.write_table(pa.table({"sentence": texts, "label": labels}), folder / "topic" / f"{split}.parquet")
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (pa.array([0.0, 1.0, 1e300]), r"the label 1e\+300 in row 2: classes must be whole numbers"),
+        (pa.array([0.0, float("inf"), 1.0]), "the label inf in row 1"),
+        (pa.array([0.0, float("nan"), 1.0]), "the label nan in row 1"),
+        (pa.array([0.0, 1.0, 0.5]), "the label 0.5 in row 2"),
+        (pa.array([0, 1, 2**64 - 1], pa.uint64()), "the label 18446744073709551615 in row 2"),
+        (pa.array([-(2**63), 1, 0], pa.int64()), "the label -9223372036854775808 in row 0"),
+    ],
+)
+def test_labels_that_are_no_class_are_refused_by_file_and_row(tmp_path, labels, sentence):
+    write_labels(tmp_path, labels)
+    with pytest.raises(InputError, match=f"train.parquet' has {sentence}"):
+        FolderSuite(tmp_path).read(TOPIC)
+
+
+def test_thousands_of_numbers_are_no_classes_and_as_text_they_are(tmp_path):
+    numbers = [number % 1500 for number in range(3000)]
+    write_labels(tmp_path, pa.array(numbers))
+    with pytest.raises(InputError, match=r"1500 distinct numbers as labels \(row 1000 has number 1001\)"):
+        FolderSuite(tmp_path).read(TOPIC)
+    write(tmp_path, "topic", "train", sentence=["a"] * 3000, label=[f"class {number}" for number in numbers])
+    write(tmp_path, "topic", "validation", sentence=["a"], label=["class 7"])
+    assert FolderSuite(tmp_path).read(TOPIC).outputs == 1500
+
+
+@pytest.mark.parametrize("wrong", [float("inf"), float("nan"), 1e300])
+def test_targets_that_are_not_finite_are_refused_by_file_and_row(tmp_path, wrong):
+    (tmp_path / "stsb").mkdir()
+    table = pa.table({"sentence1": ["a", "b"], "sentence2": ["c", "d"], "label": pa.array([1.5, wrong])})
+    pq.write_table(table, tmp_path / "stsb" / "train.parquet")
+    with pytest.raises(InputError, match=r"train.parquet' has the label \S+ in row 1: labels must be finite"):
+        FolderSuite(tmp_path).read(STSB)
+
+
+def test_labels_may_stand_in_a_column_of_another_name(tmp_path):
+    for split in ("train", "validation"):
+        write(tmp_path, "own", split, text=["a", "b"], intent=["go", "stop"], label=[None, None])
+    data = FolderSuite(tmp_path).read(Task("own", ("text",), ("accuracy",), label_column="intent"))
+    assert data.classes == ("go", "stop")
+    assert data.frames["train"].to_dict("list") == {"text": ["a", "b"], "label": [0, 1]}
+    with pytest.raises(InputError, match="needs text, mood: rename or add mood"):
+        FolderSuite(tmp_path).read(Task("own", ("text",), ("accuracy",), label_column="mood"))

@@ -6,11 +6,11 @@ from ctcd.finetuning.settings import SearchParameters, TaskTraining
 from ctcd.tasks.metrics import METRICS
 from ctcd.tasks.probes import BUILDERS
 from ctcd.tasks.settings import ExtraTaskParameters
-from ctcd.tasks.tasks import GLUE, PROBES, Task, chosen_tasks
+from ctcd.tasks.tasks import GLUE, PROBES, FurtherSplit, Task, chosen_tasks
 
 
-def test_glue_has_its_ten_tasks_and_mnli_two_validation_splits():
-    assert list(GLUE) == ["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli", "ax"]
+def test_glue_has_its_nine_tasks_and_mnli_two_validation_splits():
+    assert list(GLUE) == ["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli"]
     assert GLUE["mnli"].splits == ("train", "validation_matched", "validation_mismatched")
     assert [name for name, task in GLUE.items() if task.regression] == ["stsb"]
 
@@ -30,15 +30,23 @@ def test_tasks_come_in_the_order_asked_for_and_once(make_settings):
 
 
 def test_an_unknown_task_is_refused_with_the_known_ones(make_settings):
-    with pytest.raises(InputError, match=r"'colla'.*cola, sst2.*ax"):
+    with pytest.raises(InputError, match=r"'colla'.*cola, sst2.*wnli"):
         chosen_tasks(make_settings(suite="glue", tasks={"glue": ["colla"]}))
 
 
-def test_the_diagnostic_task_goes_with_the_one_it_is_learned_from(make_settings):
-    with pytest.raises(InputError, match="'ax' is predicted by the models of 'mnli'"):
-        chosen_tasks(make_settings(suite="glue", tasks={"glue": ["ax", "rte"]}))
-    names = [task.name for task in chosen_tasks(make_settings(suite="glue", tasks={"glue": ["mnli", "ax"]}))]
-    assert names == ["mnli", "ax"]
+def test_further_splits_are_named_by_the_settings_with_their_files(make_settings):
+    extra = {"text_columns": ["text"], "metrics": ["accuracy"], "further_splits": {"web": "reviews/test"}}
+    settings = make_settings(suite="extra", tasks={"extra": ["own"]}, extra_tasks={"own": extra})
+    assert chosen_tasks(settings)[0].further_splits == (FurtherSplit("web", "test", folder="reviews"),)
+
+
+@pytest.mark.parametrize(
+    ("further", "sentence"),
+    [({"validation": "other/test"}, "needs a name of its own"), ({"web": "test"}, "should match pattern")],
+)
+def test_a_further_split_that_cannot_be_found_is_refused(further, sentence):
+    with pytest.raises(ValidationError, match=sentence):
+        ExtraTaskParameters(text_columns=["text"], metrics=["accuracy"], further_splits=further)
 
 
 def test_a_task_beyond_the_suites_is_what_the_settings_say(make_settings):
@@ -84,3 +92,27 @@ def test_lists_can_be_written_for_the_command_line(make_settings):
     settings = make_settings(suite="extra", tasks={"extra": "own"}, extra_tasks=extra, search=search)
     assert settings.search == SearchParameters(learning_rates=[1e-4, 3e-4], epochs=[3], batch_sizes=[8, 16])
     assert chosen_tasks(settings) == [Task("own", ("a", "b"), ("accuracy", "macro_f1"), validation_splits=("test",))]
+
+
+def test_the_column_of_labels_is_what_the_settings_say(make_settings):
+    extra = {"text_columns": ["text"], "metrics": ["accuracy"], "label_column": "intent"}
+    settings = make_settings(suite="extra", tasks={"extra": ["own"]}, extra_tasks={"own": extra})
+    assert chosen_tasks(settings)[0].label_column == "intent"
+
+
+@pytest.mark.parametrize(("text", "label"), [("intent", "intent"), ("label", "intent")])
+def test_a_column_of_labels_is_no_text(text, label):
+    with pytest.raises(ValidationError, match=f"the column '{text}' holds labels and no text"):
+        ExtraTaskParameters(text_columns=[text], metrics=["accuracy"], label_column=label)
+
+
+def test_models_can_be_kept_of_any_task_that_there_is(make_settings):
+    """Variants of a study may have other tasks than the rest."""
+    settings = make_settings(suite="glue", tasks={"glue": ["rte"]}, keep_models=["cola", "rte"])
+    assert [task.name for task in chosen_tasks(settings)] == ["rte"]
+    with pytest.raises(InputError, match="keep_models names 'colla', which is no task"):
+        chosen_tasks(make_settings(suite="glue", tasks={"glue": ["rte"]}, keep_models=["colla"]))
+
+
+def test_every_class_of_glue_has_a_name():
+    assert all(len(task.label_names) == (task.classes or 0) for task in GLUE.values())

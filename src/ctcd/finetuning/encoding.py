@@ -13,7 +13,8 @@ from ctcd.errors import InputError
 from ctcd.lineage.array_store import Arrays, ArrayStore
 from ctcd.lineage.digest import content_digest, digest, table_fingerprint, tokenizer_fingerprint
 from ctcd.modeling.architecture import readable_length
-from ctcd.tasks.suite import LABEL, TaskData
+from ctcd.tasks.settings import LABEL
+from ctcd.tasks.suite import TaskData
 from ctcd.tasks.tasks import MASKED_WORD, Task
 
 TEXTS_AT_ONCE = 1 << 14
@@ -68,7 +69,7 @@ class TokenizedTask:
     Attributes:
         task: what it is.
         splits: training, validation and test splits by name.
-        outputs: width of the classification head: number of classes, or 1 for regression.
+        label_names: what each output of the classification head stands for; one for regression.
         padding_id: token id that fills short examples.
         maximum_length: examples were cut to this many tokens.
         fingerprint: identity of what decides a fine-tuning: tokens and learned labels. Test splits are no part of it.
@@ -76,10 +77,15 @@ class TokenizedTask:
 
     task: Task
     splits: Mapping[str, TokenizedSplit]
-    outputs: int
+    label_names: tuple[str, ...]
     padding_id: int
     maximum_length: int
     fingerprint: str
+
+    @property
+    def outputs(self) -> int:
+        """Width of the classification head: number of classes, or 1 for regression."""
+        return len(self.label_names)
 
     def with_splits(self, names: Iterable[str]) -> "TokenizedTask":
         """Leave out all other splits."""
@@ -163,7 +169,7 @@ def tokenize_task(data: TaskData, encoding: TextEncoding, store: ArrayStore | No
         splits[split] = TokenizedSplit(arrays["token_ids"], arrays.get("token_types"), arrays["starts"], labels)
     learned = table_fingerprint(data.frames["train"][[LABEL]])
     fingerprint = digest({split: keys[split] for split in data.task.splits}, learned, data.outputs)
-    return TokenizedTask(data.task, splits, data.outputs, encoding.padding_id, encoding.maximum_length, fingerprint)
+    return TokenizedTask(data.task, splits, data.label_names, encoding.padding_id, encoding.maximum_length, fingerprint)
 
 
 def uses_token_types(configuration: PretrainedConfig) -> bool:

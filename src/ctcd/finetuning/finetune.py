@@ -1,9 +1,10 @@
 """Fine-tuning of one encoder on one task with one seed, and its predictions."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from ctcd.engine.schedule import learning_rate_factor
 from ctcd.engine.settings import ExecutionParameters, OptimiserParameters
 from ctcd.errors import InputError
 from ctcd.finetuning.buckets import BatchShape, DeviceSplit, buckets_on, evaluation_batches, training_batches
+from ctcd.finetuning.classifiers import write_classifier
 from ctcd.finetuning.encoding import TokenizedTask
 from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.modeling.model_folder import ModelFolder
@@ -41,10 +43,12 @@ class Predictions:
     Attributes:
         values: (examples,) int64 classes, or float64 numbers for regression.
         confidences: (examples,) probability of the predicted class; None for regression.
+        probabilities: (examples, classes) float16, which is enough to measure calibration by; None for regression.
     """
 
     values: NDArray[np.generic]
-    confidences: NDArray[np.float64] | None
+    confidences: NDArray[np.float64] | None = None
+    probabilities: NDArray[np.float16] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ def finetune(
     execution: ExecutionParameters,
     predicted: Sequence[str] | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
+    model_folder: Path | None = None,
 ) -> dict[str, Predictions]:
     """Fine-tune a model and predict with its last epoch's weights.
 
@@ -114,6 +119,7 @@ def finetune(
         execution: device and precision.
         predicted: splits to predict; the validation splits unless given.
         is_stopped: whether nobody wants the result any more; asked at every step.
+        model_folder: where the fine-tuned model is written to; None to forget it.
 
     Raises:
         InputError: if the training diverges.
@@ -133,8 +139,11 @@ def finetune(
                 name: DeviceSplit.of(tokenized.splits[name], tokenized.padding_id, hardware.device)
                 for name in ("train", *predicted)
             }
-        _train(network, tokenized, splits["train"], training, seed, hardware, exclusive, is_stopped)
+        weights = _train(network, tokenized, splits["train"], training, seed, hardware, exclusive, is_stopped)
         with exclusive():
+            if model_folder is not None:
+                with _quiet_transformers():
+                    write_classifier(model_folder, model, tokenized, configuration, {**network.state_dict(), **weights})
             return {name: _predict(network, tokenized, name, splits[name], hardware) for name in predicted}
 
 
@@ -184,8 +193,11 @@ def _train(
     hardware: Hardware,
     exclusive: Exclusive,
     is_stopped: Callable[[], bool],
-) -> None:
-    """All epochs. What is not finite stays on the device; it is looked at once an epoch."""
+) -> Mapping[str, Tensor]:
+    """All epochs; returns the weights in float32.
+
+    What is not finite stays on the device; it is looked at once an epoch.
+    """
     settings = OptimiserParameters(
         name="adamw",
         learning_rate=training.learning_rate,
@@ -220,6 +232,7 @@ def _train(
         # A single batch that overflows has changed nothing; where most do, the weights themselves are too large.
         if finite < len(batches) / 2:
             raise _diverged(tokenized.task, f"epoch {epoch + 1}")
+    return optimiser.weights.weights
 
 
 def _diverged(task: Task, moment: str) -> InputError:
@@ -252,9 +265,10 @@ def _predict(
     in_order = torch.empty_like(logits)
     in_order[torch.from_numpy(np.concatenate([batch.examples for batch in batches]))] = logits
     if tokenized.task.regression:
-        return Predictions(in_order.squeeze(-1).numpy(), None)
-    confidences, classes = in_order.softmax(-1).max(-1)
-    return Predictions(classes.numpy(), confidences.numpy())
+        return Predictions(in_order.squeeze(-1).numpy())
+    probabilities = in_order.softmax(-1)
+    confidences, classes = probabilities.max(-1)
+    return Predictions(classes.numpy(), confidences.numpy(), probabilities.half().numpy())
 
 
 def _logits(model: PreTrainedModel, split: DeviceSplit, examples: Tensor, shape: BatchShape) -> Tensor:

@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -46,7 +47,12 @@ class Failed:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One fine-tuning; the arguments of `finetune`."""
+    """One fine-tuning; the arguments of `finetune`.
+
+    Attributes:
+        keeps_model: whether the fine-tuned model is wanted besides its predictions.
+        model_folder: where it is kept; the store of fine-tunings says so.
+    """
 
     model: ModelFolder
     tokenized: TokenizedTask
@@ -54,6 +60,8 @@ class Job:
     seed: int
     execution: ExecutionParameters
     predicted: tuple[str, ...]
+    keeps_model: bool = False
+    model_folder: Path | None = None
 
     @property
     def work(self) -> int:
@@ -68,7 +76,14 @@ class Job:
         """Fine-tune."""
         try:
             return finetune(
-                self.model, self.tokenized, self.training, self.seed, self.execution, self.predicted, is_stopped
+                self.model,
+                self.tokenized,
+                self.training,
+                self.seed,
+                self.execution,
+                self.predicted,
+                is_stopped,
+                self.model_folder,
             )
         except InputError as error:
             return Failed(f"{error} (Fine-tuning {self}.)")

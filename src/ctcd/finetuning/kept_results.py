@@ -2,10 +2,9 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from time import monotonic
 
-import numpy as np
 import torch
 import transformers
 
@@ -28,6 +27,8 @@ def run_durably(
 ) -> Iterator[tuple[Job, Finished | Failed]]:
     """Run jobs as `run_jobs` does, those first that were finished before and need no work.
 
+    A job that keeps its model is given back with the folder in which it lies.
+
     Args:
         jobs: independent fine-tunings.
         results: where each finished one is kept at once.
@@ -39,6 +40,7 @@ def run_durably(
     """
     models = {model: model.fingerprint() for model in {job.model for job in jobs}}
     keys = [_key(job, models[job.model]) for job in jobs]
+    jobs = [_with_folder(job, results, key) for job, key in zip(jobs, keys, strict=True)]
     to_do: dict[str, list[Job]] = {}  # models with the same weights have the same results
     for job, key in zip(jobs, keys, strict=True):
         kept = _load(results, key, job) if reuse else None
@@ -54,7 +56,8 @@ def run_durably(
     for job, outcome in _announced(run_jobs(first, workers), first):
         key = key_of[id(job)]
         if not isinstance(outcome, Failed):
-            results.save(key, _arrays(outcome, job))
+            before = results.load(key) if reuse else None  # other splits, which another run predicted
+            results.save(key, {**(before or {}), **_arrays(outcome, job)})
         for same in to_do[key]:
             yield same, outcome
 
@@ -83,14 +86,20 @@ def _key(job: Job, model: str) -> str:
     return digest(task, model, job.tokenized.fingerprint, asdict(job.training), job.seed, code)
 
 
+def _with_folder(job: Job, results: ArrayStore, key: str) -> Job:
+    """Say where a job's model is kept, if it is: beside its predictions."""
+    return replace(job, model_folder=results.folder / f"{key}.model") if job.keeps_model else job
+
+
 def _arrays(finished: Finished, job: Job) -> Arrays:
     """Predictions by split and what was read there: the key does not know the splits that are only predicted."""
     arrays: Arrays = {}
     for split, predictions in finished.items():
         name = _name(job, split)
         arrays[f"{name}/values"] = predictions.values
-        if predictions.confidences is not None:
+        if predictions.confidences is not None and predictions.probabilities is not None:
             arrays[f"{name}/confidences"] = predictions.confidences
+            arrays[f"{name}/probabilities"] = predictions.probabilities
     return arrays
 
 
@@ -99,12 +108,17 @@ def _name(job: Job, split: str) -> str:
 
 
 def _load(results: ArrayStore, key: str, job: Job) -> Finished | None:
-    """A job's result, if it is there with all splits that are wanted now, as they are now."""
+    """A job's result, if it is there with the model, if that is wanted, and all splits as they are now."""
+    if job.model_folder is not None and not (job.model_folder / "config.json").is_file():
+        return None
     arrays = results.load(key)
     names = {split: _name(job, split) for split in job.predicted}
-    if arrays is None or any(f"{name}/values" not in arrays for name in names.values()):
+    last = "values" if job.tokenized.task.regression else "probabilities"
+    if arrays is None or any(f"{name}/{last}" not in arrays for name in names.values()):
         return None
     return {
-        split: Predictions(np.asarray(arrays[f"{name}/values"]), arrays.get(f"{name}/confidences"))
+        split: Predictions(
+            arrays[f"{name}/values"], arrays.get(f"{name}/confidences"), arrays.get(f"{name}/probabilities")
+        )
         for split, name in names.items()
     }

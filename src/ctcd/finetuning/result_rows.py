@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 
 from ctcd.finetuning.finetune import Predictions
+from ctcd.tasks.calibration import squared_errors
 from ctcd.tasks.metrics import score
-from ctcd.tasks.suite import LABEL, TaskData, joined
+from ctcd.tasks.settings import LABEL
+from ctcd.tasks.suite import TaskData, joined
 
 SCORE_COLUMNS = ["task", "split", "seed", "metric", "value", "examples", "is_partial"]
 TEST_COLUMNS = ["task", "split", "seed", "example", "prediction", "confidence"]
-PREDICTION_COLUMNS = ["task", "split", "seed", "example", "label", "prediction", "confidence"]
+PREDICTION_COLUMNS = ["task", "split", "seed", "example", "label", "prediction", "confidence", "brier_score"]
+FURTHER_COLUMNS = ["task", "test_set", *PREDICTION_COLUMNS[1:]]
 FAILURE_COLUMNS = ["task", "seed", "reason"]
 
 Results = Mapping[int, Mapping[str, Predictions]]
@@ -30,21 +33,28 @@ def score_rows(data: TaskData, results: Results) -> pd.DataFrame:
 
 def prediction_rows(data: TaskData, results: Results) -> pd.DataFrame:
     """Every example of the validation splits under every seed."""
-    tables = []
-    for seed in sorted(results):
-        for split in data.task.validation_splits:
-            labels = data.as_in_files(data.frames[split][LABEL].to_numpy())
-            tables.append(_rows(data, data.task.name, split, seed, results[seed][split]).assign(label=labels))
+    splits = data.task.validation_splits
+    tables = [_labelled_rows(data, split, seed, results[seed][split]) for seed in sorted(results) for split in splits]
     return joined(tables, PREDICTION_COLUMNS)
 
 
+def further_rows(data: TaskData, results: Results) -> pd.DataFrame:
+    """Every example of the further splits under every seed."""
+    tables = [
+        _labelled_rows(data, split, seed, results[seed][split]).assign(test_set=test_set)
+        for seed in sorted(results)
+        for split, test_set in data.further.items()
+    ]
+    return joined(tables, FURTHER_COLUMNS)
+
+
 def test_rows(data: TaskData, results: Results) -> pd.DataFrame:
-    """Every example of the test splits; another task's, predicted along with this one's, stand under its name."""
+    """Every example of the splits with hidden labels."""
     tables = []
     for seed in sorted(results):
-        for split in data.test_splits:
+        for split in data.hidden_splits:
             if split in results[seed]:
-                tables.append(_rows(data, *data.origin(split), seed, results[seed][split]))
+                tables.append(_rows(data, split, seed, results[seed][split]))
     return joined(tables, TEST_COLUMNS)
 
 
@@ -60,10 +70,17 @@ def main_values(scores: pd.DataFrame) -> pd.DataFrame:
     return scores.groupby(["task", "seed"], sort=False)["value"].mean().reset_index()
 
 
-def _rows(data: TaskData, task: str, split: str, seed: int, predictions: Predictions) -> pd.DataFrame:
+def _labelled_rows(data: TaskData, split: str, seed: int, predictions: Predictions) -> pd.DataFrame:
+    labels = data.frames[split][LABEL].to_numpy()
+    errors = np.nan if predictions.probabilities is None else squared_errors(labels, predictions.probabilities)
+    rows = _rows(data, split, seed, predictions)
+    return rows.assign(label=data.as_in_files(labels), brier_score=errors)
+
+
+def _rows(data: TaskData, split: str, seed: int, predictions: Predictions) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "task": task,
+            "task": data.task.name,
             "split": split,
             "seed": seed,
             "example": np.arange(len(predictions.values)),

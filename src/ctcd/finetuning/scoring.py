@@ -4,21 +4,25 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
+from ctcd.finetuning.augmentation import augment_training
 from ctcd.finetuning.encoding import TextEncoding, TokenizedTask, tokenize_task
 from ctcd.finetuning.finetune import Predictions, TaskSettings
 from ctcd.finetuning.jobs import Failed, Finished, Job
 from ctcd.finetuning.kept_results import run_durably
 from ctcd.finetuning.result_rows import (
     FAILURE_COLUMNS,
+    FURTHER_COLUMNS,
     PREDICTION_COLUMNS,
     SCORE_COLUMNS,
     TEST_COLUMNS,
+    further_rows,
     main_values,
     prediction_rows,
     score_rows,
@@ -28,7 +32,9 @@ from ctcd.finetuning.search import search_settings
 from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.lineage.array_store import ArrayStore
 from ctcd.modeling.model_folder import ModelFolder
-from ctcd.tasks.suite import LABEL, Suite, TaskData, joined
+from ctcd.tasks.perturbations import with_perturbations
+from ctcd.tasks.settings import LABEL
+from ctcd.tasks.suite import Suite, TaskData, joined
 from ctcd.tasks.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -59,17 +65,21 @@ class ModelScores:
         scores: task, split, seed, metric, value, examples, is_partial (whether the task's data are only a part).
         predictions: task, split, seed, example, label, prediction (both as in the task's files, or numbered in
             alphabetical order where they are text there), confidence (probability of the predicted class; NaN for
-            regression).
+            regression), brier_score (squared error of all probabilities; NaN for regression).
+        further_predictions: the same for further splits with labels, after the task the name of the test set.
         test_predictions: the same for splits with hidden labels, by the models of the first seed, without label.
         search: as `search_settings` makes it.
+        classifiers: folders of the fine-tuned models that are kept, of the first seed, by task.
         failures: task, seed (-1: all), reason. Their tasks or seeds are missing from the other tables.
     """
 
     scores: pd.DataFrame
     predictions: pd.DataFrame
+    further_predictions: pd.DataFrame
     test_predictions: pd.DataFrame
     search: pd.DataFrame
     failures: pd.DataFrame
+    classifiers: Mapping[str, Path]
 
 
 def score_model(
@@ -101,6 +111,7 @@ def score_models(
         InputError: if a model cannot be used, or nothing at all of it can be scored.
     """
     data, unread = read_tasks(suite, tasks, settings.submission)
+    data = {name: with_perturbations(each, settings.robustness.perturbations) for name, each in data.items()}
     run = partial(run_durably, results=stores.results, workers=execution.workers, reuse=execution.resume != "never")
     searches, jobs = {}, []
     for model in models:
@@ -110,27 +121,40 @@ def score_models(
             _job(model, tokenize_task(each, encoding, stores.tokens), settings, configuration.hidden_size, execution)
             for each in data.values()
         ]
-        chosen, searches[model] = search_settings(usual, settings.search, run)
+        chosen, searches[model] = search_settings(usual, settings.search, run)  # copies would be on both sides
+        augment = partial(
+            augment_training, model=model, settings=settings.augmentation, execution=execution, store=stores.tokens
+        )
+        usual = [replace(job, tokenized=augment(job.tokenized)) for job in usual]
         jobs += [
-            _with_seed(replace(job, training=chosen[job.tokenized.task.name]), seed)
+            _with_seed(replace(job, training=chosen[job.tokenized.task.name]), seed, data[job.tokenized.task.name])
             for job in usual
             for seed in range(settings.seeds)
         ]
-    results, failures = _collect(run(jobs), models, data, settings.seeds)
-    return [_tables(data, results[model], [*unread, *failures[model]], searches[model]) for model in models]
+    jobs = [replace(job, keeps_model=job.seed == 0 and job.tokenized.task.name in settings.keep_models) for job in jobs]
+    results, failures, kept = _collect(run(jobs), models, data, settings.seeds)
+    return [
+        _tables(data, results[model], [*unread, *failures[model]], searches[model], kept[model]) for model in models
+    ]
 
 
 def _tables(
-    data: Mapping[str, TaskData], results: Results, failures: Sequence[Failure], search: pd.DataFrame
+    data: Mapping[str, TaskData],
+    results: Results,
+    failures: Sequence[Failure],
+    search: pd.DataFrame,
+    classifiers: Mapping[str, Path],
 ) -> ModelScores:
     if not any(results.values()):
         raise InputError(failures[0][2])
     return ModelScores(
         joined((score_rows(data[name], results[name]) for name in data), SCORE_COLUMNS),
         joined((prediction_rows(data[name], results[name]) for name in data), PREDICTION_COLUMNS),
+        joined((further_rows(data[name], results[name]) for name in data), FURTHER_COLUMNS),
         joined((test_rows(data[name], results[name]) for name in data), TEST_COLUMNS),
         search,
         pd.DataFrame(failures, columns=FAILURE_COLUMNS),
+        classifiers,
     )
 
 
@@ -152,21 +176,18 @@ def majority_class(data: TaskData) -> dict[str, Predictions]:
     else:
         classes, counts = np.unique(train, return_counts=True)
         constant = classes[counts.argmax()]
-    return {
-        split: Predictions(np.full(len(data.frames[split]), constant), None) for split in data.task.validation_splits
-    }
+    return {split: Predictions(np.full(len(data.frames[split]), constant)) for split in data.task.validation_splits}
 
 
 def read_tasks(
-    suite: Suite, tasks: Sequence[Task], with_tests: bool = False
+    suite: Suite, tasks: Sequence[Task], with_hidden: bool = False
 ) -> tuple[dict[str, TaskData], list[Failure]]:
     """Read and check all tasks.
 
     Args:
         suite: where they lie.
         tasks: which ones.
-        with_tests: whether to read the test splits that are there. A test split of a task without training data becomes
-            a split of the task that it is learned from.
+        with_hidden: whether to read the splits with hidden labels that are there.
 
     Returns:
         Data by task, and for each task that cannot be read its name, -1 and the reason.
@@ -178,15 +199,10 @@ def read_tasks(
     failures = []
     for task in tasks:
         try:
-            data[task.name] = suite.read(task, with_tests)
+            data[task.name] = suite.read(task, with_hidden)
         except InputError as error:
             logger.error("%s", error)
             failures.append((task.name, ALL_SEEDS, str(error)))
-    for task in tasks:
-        own = data.pop(task.name, None) if task.learned_from else None
-        if own and task.learned_from in data:
-            for split in own.frames:
-                data[task.learned_from] = data[task.learned_from].with_split_of(own, split)
     if not data:
         raise InputError(failures[0][2] if failures else "There is no task to score: name some in finetuning.tasks.")
     return data, failures
@@ -197,10 +213,14 @@ def _collect(
     models: Sequence[ModelFolder],
     data: Mapping[str, TaskData],
     seeds: int,
-) -> tuple[dict[ModelFolder, Results], dict[ModelFolder, list[Failure]]]:
-    """Sort outcomes as they come; a failure is logged at once, and a task of a single model when it is done."""
+) -> tuple[dict[ModelFolder, Results], dict[ModelFolder, list[Failure]], dict[ModelFolder, dict[str, Path]]]:
+    """Sort outcomes as they come; a failure is logged at once, and a task of a single model when it is done.
+
+    Returns results and failures, and the folders of kept models by task.
+    """
     results: dict[ModelFolder, Results] = {model: {name: {} for name in data} for model in models}
     failures: dict[ModelFolder, list[Failure]] = {model: [] for model in models}
+    kept: dict[ModelFolder, dict[str, Path]] = {model: {} for model in models}
     for job, outcome in outcomes:
         name = job.tokenized.task.name
         if isinstance(outcome, Failed):
@@ -209,9 +229,11 @@ def _collect(
             continue
         of_task = results[job.model][name]
         of_task[job.seed] = outcome
+        if job.model_folder is not None:
+            kept[job.model][name] = job.model_folder
         if len(of_task) == seeds and len(models) == 1:
             _log(data[name], of_task)
-    return results, failures
+    return results, failures, kept
 
 
 def _job(
@@ -226,12 +248,12 @@ def _job(
     return Job(model, tokenized, training, 0, execution, predicted)
 
 
-def _with_seed(job: Job, seed: int) -> Job:
-    """Give a job a seed; only the first one predicts test splits."""
+def _with_seed(job: Job, seed: int, data: TaskData) -> Job:
+    """Give a job a seed; only the first one predicts splits with hidden labels."""
     if seed == 0:
         return job
-    task = job.tokenized.task
-    return replace(job, seed=seed, tokenized=job.tokenized.with_splits(task.splits), predicted=task.validation_splits)
+    scored = (*data.task.validation_splits, *data.further)
+    return replace(job, seed=seed, tokenized=job.tokenized.with_splits(("train", *scored)), predicted=scored)
 
 
 def _log(data: TaskData, results: Mapping[int, Finished]) -> None:

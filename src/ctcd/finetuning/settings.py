@@ -6,9 +6,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from ctcd.lineage.settings import Listed, Names, PositiveInteger, PositiveNumber, Settings, Share, deep_merge, known_in
-from ctcd.tasks.settings import ExtraTaskParameters
+from ctcd.tasks.settings import ExtraTaskParameters, PerturbationName
 from ctcd.tasks.tasks import SUITES
 
+Strength = Annotated[float, Field(gt=0.0, le=1.0)]
 SuiteName = Annotated[str, AfterValidator(known_in("suite", SUITES))]
 
 
@@ -29,6 +30,22 @@ class SearchParameters(Settings):
     share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
 
 
+class RobustnessParameters(Settings):
+    """Test sets that each fine-tuned model predicts besides: perturbed copies of the validation splits.
+
+    `perturbations` gives each one that is wanted its strength: the share of the words that are hit.
+    """
+
+    perturbations: dict[PerturbationName, Strength] = {}
+
+
+class AugmentationParameters(Settings):
+    """Copies of the training examples in which the model that is fine-tuned replaces a share of the tokens."""
+
+    copies: Annotated[int, Field(ge=0)] = 0
+    share: Strength = 0.15
+
+
 class FinetuningParameters(Settings):
     """Fine-tuning and scoring of one model on a suite of tasks."""
 
@@ -46,6 +63,9 @@ class FinetuningParameters(Settings):
     task_training: dict[str, TaskTraining] = {}
     search: SearchParameters = SearchParameters()
     submission: bool = True
+    robustness: RobustnessParameters = RobustnessParameters()
+    keep_models: Names = []
+    augmentation: AugmentationParameters = AugmentationParameters()
 
     def changed(self, differences: Mapping[str, Any]) -> "FinetuningParameters":
         """These settings with the differences of a variant; a mapping changes a part.

@@ -64,9 +64,9 @@ class TrainedModels:
         raise InputError(f"There is no {role} of seed {pretraining_seed}: choose from {known}.")
 
     def save(self, folder: Path) -> None:
-        """Fill a folder with the table of the models and all of their files, as hard links where that is possible."""
+        """Fill a folder with the table of the models and all of their files, as links where that is possible."""
         for model in self.models:
-            shutil.copytree(model.folder, folder / model.name, copy_function=_link)
+            link_folder(model.folder, folder / model.name)
         rows = [asdict(replace(model, folder=Path(model.name))) for model in self.models]
         pd.DataFrame(rows).to_csv(folder / TABLE, index=False)
 
@@ -81,6 +81,11 @@ class TrainedModels:
                 for row in rows
             )
         )
+
+
+def link_folder(source: Path, target: Path) -> None:
+    """Copy a folder that nobody changes, as hard links where that is possible."""
+    shutil.copytree(source, target, copy_function=_link)
 
 
 def _link(source: str, target: str) -> None:

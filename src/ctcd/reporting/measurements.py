@@ -10,18 +10,20 @@ from ctcd.reporting.statistics import MEAN_OVER_TASKS, seed_tables
 COLUMNS = ["model", "pretraining_seed", "measure", "part", "value"]
 
 
-def collect_measurements(scores: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
+def collect_measurements(scores: pd.DataFrame, losses: pd.DataFrame, *others: pd.DataFrame) -> pd.DataFrame:
     """Join everything that models are compared by.
 
     Args:
         scores: as `collect_scores` makes it.
         losses: as `final_losses` makes it.
+        others: measurements of other kinds, with the columns of the result.
 
     Returns:
         model, pretraining_seed, measure (a name of `MEASURES`), part (a task, a source of text; `all` for the mean over
         tasks and for all held-out text), value (points, nats).
     """
-    return pd.concat([_of_scores(scores), _of_losses(losses)], ignore_index=True)[COLUMNS]
+    tables = [_of_scores(scores), _of_losses(losses), *others]
+    return pd.concat([table[COLUMNS] for table in tables if len(table)], ignore_index=True)
 
 
 def values_by_seed(measurements: pd.DataFrame, measure: str, part: str = WHOLE) -> Mapping[str, pd.Series]:

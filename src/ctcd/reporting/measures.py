@@ -29,6 +29,16 @@ class Measure:
 MEASURES: dict[str, Measure] = {
     "heldout_loss": Measure("Held-out loss", "nats", 3, "by held-out loss", "of held-out loss", lower_is_better=True),
     "scores": Measure("Score", "points", 2, "on the mean over tasks", "on the mean over tasks"),
+    "robustness": Measure("Perturbed text", "points", 2, "on perturbed text", "on perturbed text"),
+    "robustness_loss": Measure(
+        "Lost on perturbed text", "points", 2, "by what perturbed text costs", "of what perturbed text costs", True
+    ),
+    "calibration_error": Measure(
+        "Calibration error", "points", 2, "by calibration error", "of calibration error", lower_is_better=True
+    ),
+    "selective_accuracy": Measure(
+        "Selective accuracy", "points", 2, "on its most confident 80 %", "on the most confident 80 % of examples"
+    ),
 }
 
 

@@ -15,6 +15,7 @@ from ctcd.reporting.claims import DECIDED
 from ctcd.reporting.formatting import MISSING, counted, interval, number, percent, score, signed, task_label
 from ctcd.reporting.measurements import seed_by_seed
 from ctcd.reporting.measures import MEASURES, on_part
+from ctcd.reporting.robustness import tabulate_robustness
 from ctcd.reporting.statistics import MEAN_OVER_TASKS, MEANS, difference_rows, gain_rows, model_rows, outcome
 from ctcd.reporting.tables import MAJORITY
 
@@ -93,6 +94,7 @@ def render_report(
         means=[task for task in comparison["task"].unique() if task in MEANS],
         score_groups=_score_groups(comparison),
         uneven_seeds=_uneven_seeds(comparison),
+        robustness=tabulate_robustness(measurements, confidence),
         by_seed=_by_seed(measurements),
         unigram_entropy=corpus["unigram_entropy"],
         corpus=_corpus_facts(corpus),

@@ -8,6 +8,7 @@ import pandas as pd
 from ctcd.reporting.claims import DECIDED
 from ctcd.reporting.formatting import counted, interval, number, percent, score, signed, task_label
 from ctcd.reporting.measures import MEASURES, WHOLE
+from ctcd.reporting.robustness import RobustnessTable
 from ctcd.reporting.statistics import UNITS, Unit, model_rows
 
 GAP = "  "
@@ -15,24 +16,34 @@ HEADING_WIDTH = 10
 PARTIAL = "*"
 PRIMARY = " †"
 PARTIAL_NOTE = "on a part of the published data"
+# Measures that a reader tells by their unit.
+NAMED_BY_UNIT = ("scores", "heldout_loss")
 
 Column = list[str]
 
 
-def study_text(claims: pd.DataFrame, comparison: pd.DataFrame, losses: pd.DataFrame, width: int = 100) -> str:
-    """Lay out what is decided of a study's claims, then the scores and the held-out losses.
+def study_text(
+    claims: pd.DataFrame,
+    comparison: pd.DataFrame,
+    losses: pd.DataFrame,
+    robustness: RobustnessTable | None = None,
+    width: int = 100,
+) -> str:
+    """Lay out what is decided of a study's claims, then the scores, the held-out losses and the robustness.
 
     Args:
         claims: as `check_claims` makes it.
         comparison: as `compare` makes it.
         losses: as `final_losses` makes it.
+        robustness: as `tabulate_robustness` makes it.
         width: in characters; tasks that do not fit beside each other go into further tables below.
 
     Returns:
         Text without a trailing newline.
     """
     scores = scores_text(comparison, "pretraining_seed", width)
-    return "\n\n".join(block for block in (_claims(claims), scores, _losses(losses)) if block)
+    blocks = (_claims(claims), scores, _losses(losses), _robustness(robustness, width))
+    return "\n\n".join(block for block in blocks if block)
 
 
 def scores_text(comparison: pd.DataFrame, unit: Unit, width: int = 100) -> str:
@@ -72,9 +83,11 @@ def _claims(claims: pd.DataFrame) -> str:
 
 def _claim_cells(row: dict[Any, Any]) -> tuple[str, ...]:
     measure = MEASURES[row["on"]]
+    heading = [] if row["on"] in NAMED_BY_UNIT else [measure.heading.lower()]
+    part = [] if row["part"] == WHOLE else [row["part"]]
     return (
         f"{row['model']} - {row['reference']}{PRIMARY if row['primary'] else ''}",
-        measure.unit if row["part"] == WHOLE else f"{measure.unit}, {row['part']}",
+        ", ".join([measure.unit, *heading, *part]),
         signed(row["difference"], measure.decimals),
         interval(row["low"], row["high"], measure.decimals),
         str(row["verdict"]),
@@ -94,6 +107,18 @@ def _losses(losses: pd.DataFrame) -> str:
     ]
     seeds = counted(losses["pretraining_seed"].nunique(), "pre-training seed")
     return f"Held-out loss in nats: mean and standard deviation over {seeds}\n{_aligned(columns)}"
+
+
+def _robustness(table: RobustnessTable | None, width: int) -> str:
+    if table is None:
+        return ""
+    models = [model for model, _ in table.lines]
+    columns = [
+        [*_heading(heading), *cells]
+        for heading, cells in zip(table.headings, zip(*(cells for _, cells in table.lines), strict=True), strict=True)
+    ]
+    title = "Perturbed text, and calibration on unchanged text, in points"
+    return f"{title}\n" + "\n\n".join(_aligned(each) for each in _tables_that_fit([models, *columns], width))
 
 
 def _tables_that_fit(columns: Sequence[Column], width: int) -> list[list[Column]]:

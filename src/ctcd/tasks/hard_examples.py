@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from ctcd.distillation.methods import ROLES
-from ctcd.tasks.suite import LABEL, TaskData, joined
+from ctcd.tasks.settings import LABEL
+from ctcd.tasks.suite import TaskData, joined
 
 EXAMPLES_EACH = 50
 BOTH_WRONG, STUDENT_ONLY, TEACHER_ONLY = "both wrong", "only the student right", "only the teacher right"

@@ -21,7 +21,7 @@ from ctcd.corpus.settings import ProbesParameters
 from ctcd.engine.randomness import seed_from
 from ctcd.errors import InputError
 from ctcd.tasks.probe_sentences import SentenceDocument, collect_sentences, split_by_document
-from ctcd.tasks.suite import LABEL
+from ctcd.tasks.settings import LABEL
 from ctcd.tasks.tasks import MASKED_WORD
 
 logger = logging.getLogger(__name__)

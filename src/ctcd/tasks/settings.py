@@ -1,10 +1,16 @@
 """Settings of tasks that do not come with the project."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from ctcd.lineage.settings import Names, Settings
+
+# What the column of labels is called unless a task says otherwise, and in all checked tables.
+LABEL = "label"
+
+PerturbationName = Literal["typos", "dropped_words", "casing"]
+FilePlace = Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")]  # <task>/<split>
 
 
 class ExtraTaskParameters(Settings):
@@ -17,6 +23,20 @@ class ExtraTaskParameters(Settings):
     metrics: Annotated[Names, Field(min_length=1)]
     regression: bool = False
     validation_splits: Annotated[Names, Field(min_length=1)] = ["validation"]
+    label_column: str = LABEL
+    further_splits: dict[str, FilePlace] = {}
+
+    @model_validator(mode="after")
+    def _splits_differ(self) -> "ExtraTaskParameters":
+        if taken := {"train", *self.validation_splits} & self.further_splits.keys():
+            raise ValueError(f"the further split '{min(taken)}' needs a name of its own: rename it")
+        return self
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> "ExtraTaskParameters":
+        if taken := {LABEL, self.label_column} & {*self.text_columns}:
+            raise ValueError(f"the column '{min(taken)}' holds labels and no text: rename it in the files")
+        return self
 
     @model_validator(mode="after")
     def _metrics_fit_the_labels(self) -> "ExtraTaskParameters":

@@ -48,7 +48,7 @@ FILES = (
     SubmissionFile("QNLI.tsv", "qnli", "test", 5463, ENTAILMENT),
     SubmissionFile("RTE.tsv", "rte", "test", 3000, ENTAILMENT),
     SubmissionFile("WNLI.tsv", "wnli", "test", 146, ("0", "1")),
-    SubmissionFile("AX.tsv", "ax", "test", 1104, INFERENCE),
+    SubmissionFile("AX.tsv", "mnli", "ax", 1104, INFERENCE),
 )
 
 

@@ -13,6 +13,7 @@ from ctcd.errors import InputError
 from ctcd.tasks.labels import (
     Label,
     LabelColumn,
+    check_known,
     check_shown,
     find_classes,
     hidden_labels,
@@ -21,9 +22,8 @@ from ctcd.tasks.labels import (
     read_labels,
 )
 from ctcd.tasks.metrics import METRICS
+from ctcd.tasks.settings import LABEL
 from ctcd.tasks.tasks import Task
-
-LABEL = "label"
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,15 @@ class TaskData:
             labels are -1. Test splits are there only where their files are.
         classes: labels as they stand in the files; empty for regression.
         is_partial: whether some split is only a part of the published one.
-        origins: task and split of those splits that are another task's.
+        further: scored splits beyond the validation splits, each with the name of its test set: a perturbation of a
+            validation split, or a further split of the task.
     """
 
     task: Task
     frames: Mapping[str, pd.DataFrame]
     classes: tuple[Label, ...]
     is_partial: bool = False
-    origins: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    further: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def outputs(self) -> int:
@@ -51,25 +52,22 @@ class TaskData:
         return 1 if self.task.regression else len(self.classes)
 
     @property
-    def test_splits(self) -> list[str]:
+    def label_names(self) -> tuple[str, ...]:
+        """What each output of the classification head stands for, in words; for regression the task."""
+        if self.task.regression:
+            return (self.task.name,)
+        return self.task.label_names or tuple(str(label) for label in self.classes)
+
+    @property
+    def hidden_splits(self) -> list[str]:
         """Splits that are predicted and not scored."""
-        return [split for split in self.frames if split not in self.task.splits]
+        return [split for split in self.frames if split not in (*self.task.splits, *self.further)]
 
     def as_in_files(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
         """Turn positions in `classes` into the numbers that stand in the files; text keeps its position."""
         if self.task.regression or isinstance(self.classes[0], str):
             return values.astype(np.float64)
         return np.asarray(self.classes, np.float64)[values.astype(np.int64)]
-
-    def with_split_of(self, other: "TaskData", split: str) -> "TaskData":
-        """Add a split of another task, which the models of this one are to predict."""
-        name = f"{other.task.name}/{split}"
-        origins = {**self.origins, name: (other.task.name, split)}
-        return replace(self, frames={**self.frames, name: other.frames[split]}, origins=origins)
-
-    def origin(self, split: str) -> tuple[str, str]:
-        """The task and the split that a split's examples are published as."""
-        return self.origins.get(split, (self.task.name, split))
 
 
 class Suite(ABC):
@@ -91,20 +89,24 @@ class Suite(ABC):
     def is_partial(self, task: Task) -> bool:
         """Whether a split that is learned from or scored is only a part of the published one."""
 
-    def read(self, task: Task, with_tests: bool = False) -> TaskData:
-        """Read the training and validation splits, and on demand the test splits that are there.
+    def read(self, task: Task, with_hidden: bool = False) -> TaskData:
+        """Read all splits with labels, and on demand those with hidden labels that are there.
 
         Raises:
             InputError: if a file, column or example is missing, or a label is wrong.
         """
-        splits = list(task.splits) if task.learned_from is None else []
-        if with_tests:
-            splits += [split for split in task.test_splits if self.has(task, split)]
         texts, labels = {}, {}
-        for split in splits:
+        for split in task.splits:
             texts[split], labels[split] = self._read_split(task, split)
+        for further in task.further_splits:
+            source = replace(task, name=further.folder or task.name)
+            if not further.is_hidden or (with_hidden and self.has(source, further.split)):
+                read = self._read_split(source, further.split, further.is_hidden)
+                texts[further.name], labels[further.name] = read
         check_shown(task, labels)
         classes = () if task.regression else find_classes(task, labels)
+        for column in labels.values():
+            check_known(task, column, classes)
         for name in task.metrics:
             most = METRICS[name].most_classes
             if most is not None and len(classes) > most:
@@ -113,12 +115,12 @@ class Suite(ABC):
             split: frame.assign(**{LABEL: number_labels(task, labels[split], classes)})
             for split, frame in texts.items()
         }
-        return TaskData(task, frames, classes, task.learned_from is None and self.is_partial(task))
+        further_splits = {further.name: further.name for further in task.further_splits if not further.is_hidden}
+        return TaskData(task, frames, classes, self.is_partial(task), further_splits)
 
-    def _read_split(self, task: Task, split: str) -> tuple[pd.DataFrame, LabelColumn]:
-        """Texts and labels; nobody looks at the labels of a test split, so they may be anything or not there."""
-        is_scored = split in task.splits
-        columns = [*task.text_columns, *([LABEL] if is_scored else [])]
+    def _read_split(self, task: Task, split: str, is_hidden: bool = False) -> tuple[pd.DataFrame, LabelColumn]:
+        """Texts and labels; nobody looks at hidden labels, so they may be anything or not there."""
+        columns = [*task.text_columns, *([] if is_hidden else [task.label_column])]
         parts = []
         for place, table in self.tables(task, split):
             _check_columns(table, task, columns, place)
@@ -127,7 +129,9 @@ class Suite(ABC):
         table = pa.concat_tables(parts, promote_options="permissive")
         if not table.num_rows:
             raise InputError(f"{place} holds no examples: give it some.")
-        column = read_labels(table[LABEL], task, place) if is_scored else hidden_labels(table.num_rows, place)
+        column = (
+            hidden_labels(table.num_rows, place) if is_hidden else read_labels(table[task.label_column], task, place)
+        )
         return table.select(list(task.text_columns)).to_pandas(), column
 
     @abstractmethod

@@ -5,7 +5,30 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ctcd.errors import InputError
-from ctcd.tasks.settings import ExtraTaskParameters
+from ctcd.tasks.settings import LABEL, ExtraTaskParameters
+
+
+@dataclass(frozen=True)
+class FurtherSplit:
+    """A test set that a task's fine-tuned models predict besides its validation splits.
+
+    Attributes:
+        name: in tables.
+        split: of the files.
+        folder: where they lie beside the task's folder; None for that folder.
+        is_hidden: whether its labels are hidden: it is predicted for a leaderboard, where its files are there, and not
+            scored.
+    """
+
+    name: str
+    split: str
+    folder: str | None = None
+    is_hidden: bool = False
+
+
+def hidden(*splits: str) -> tuple[FurtherSplit, ...]:
+    """Splits of a task's own folder with hidden labels."""
+    return tuple(FurtherSplit(split, split, is_hidden=True) for split in splits)
 
 
 @dataclass(frozen=True)
@@ -15,13 +38,13 @@ class Task:
     Attributes:
         name: also the name of its folder.
         text_columns: one for single sentences, two for pairs.
+        label_column: what the files call the labels.
         metrics: names in `ctcd.tasks.metrics.METRICS`; the task's main value is their mean.
         classes: number of labels; None if it is read from the labels.
         regression: whether the label is a number instead of a class.
-        validation_splits: scored splits; none if the task has no public labels.
-        test_splits: splits with hidden labels, which are predicted where they are there.
-        learned_from: the task whose fine-tuned models predict this one's test splits; None for a task with training
-            data of its own.
+        validation_splits: scored splits.
+        further_splits: what its fine-tuned models predict besides.
+        label_names: of the classes 0, 1, ... in words, where the files have numbers.
     """
 
     name: str
@@ -30,8 +53,9 @@ class Task:
     classes: int | None = None
     regression: bool = False
     validation_splits: tuple[str, ...] = ("validation",)
-    test_splits: tuple[str, ...] = ()
-    learned_from: str | None = None
+    further_splits: tuple[FurtherSplit, ...] = ()
+    label_names: tuple[str, ...] = ()
+    label_column: str = LABEL
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -46,27 +70,52 @@ def _table(*tasks: Task) -> dict[str, Task]:
     return {task.name: task for task in tasks}
 
 
-HIDDEN = ("test",)
+HIDDEN = hidden("test")
+# GLUE's diagnostic examples, which the models of MNLI predict.
+DIAGNOSTIC = FurtherSplit("ax", "test", folder="ax", is_hidden=True)
 PREMISE = ("premise", "hypothesis")
 
 GLUE = _table(
-    Task("cola", ("sentence",), ("matthews",), classes=2, test_splits=HIDDEN),
-    Task("sst2", ("sentence",), ("accuracy",), classes=2, test_splits=HIDDEN),
-    Task("mrpc", PAIR, ("accuracy", "f1"), classes=2, test_splits=HIDDEN),
-    Task("stsb", PAIR, ("pearson", "spearman"), regression=True, test_splits=HIDDEN),
-    Task("qqp", ("question1", "question2"), ("accuracy", "f1"), classes=2, test_splits=HIDDEN),
+    Task(
+        "cola",
+        ("sentence",),
+        ("matthews",),
+        classes=2,
+        further_splits=HIDDEN,
+        label_names=("unacceptable", "acceptable"),
+    ),
+    Task("sst2", ("sentence",), ("accuracy",), classes=2, further_splits=HIDDEN, label_names=("negative", "positive")),
+    Task(
+        "mrpc", PAIR, ("accuracy", "f1"), classes=2, further_splits=HIDDEN, label_names=("not_equivalent", "equivalent")
+    ),
+    Task("stsb", PAIR, ("pearson", "spearman"), regression=True, further_splits=HIDDEN),
+    Task(
+        "qqp",
+        ("question1", "question2"),
+        ("accuracy", "f1"),
+        classes=2,
+        further_splits=HIDDEN,
+        label_names=("not_duplicate", "duplicate"),
+    ),
     Task(
         "mnli",
         PREMISE,
         ("accuracy",),
         classes=3,
         validation_splits=("validation_matched", "validation_mismatched"),
-        test_splits=("test_matched", "test_mismatched"),
+        further_splits=(*hidden("test_matched", "test_mismatched"), DIAGNOSTIC),
+        label_names=("entailment", "neutral", "contradiction"),
     ),
-    Task("qnli", ("question", "sentence"), ("accuracy",), classes=2, test_splits=HIDDEN),
-    Task("rte", PAIR, ("accuracy",), classes=2, test_splits=HIDDEN),
-    Task("wnli", PAIR, ("accuracy",), classes=2, test_splits=HIDDEN),
-    Task("ax", PREMISE, ("matthews",), classes=3, validation_splits=(), test_splits=HIDDEN, learned_from="mnli"),
+    Task(
+        "qnli",
+        ("question", "sentence"),
+        ("accuracy",),
+        classes=2,
+        further_splits=HIDDEN,
+        label_names=("entailment", "not_entailment"),
+    ),
+    Task("rte", PAIR, ("accuracy",), classes=2, further_splits=HIDDEN, label_names=("entailment", "not_entailment")),
+    Task("wnli", PAIR, ("accuracy",), classes=2, further_splits=HIDDEN, label_names=("not_entailment", "entailment")),
 )
 
 # Made by `ctcd.tasks.probes`, in GLUE's formats.
@@ -104,6 +153,10 @@ class TaskChoice(Protocol):
         """Tasks of the suite `extra`."""
 
     @property
+    def keep_models(self) -> Collection[str]:
+        """Tasks whose fine-tuned models are kept."""
+
+    @property
     def task_training(self) -> Mapping[str, object]:
         """Settings by task."""
 
@@ -119,7 +172,7 @@ def chosen_tasks(settings: TaskChoice) -> list[Task]:
     """Find the tasks that `finetuning.suite` and `finetuning.tasks` name, each once.
 
     Raises:
-        InputError: if there are none, one is unknown, or one needs another that is not chosen.
+        InputError: if there are none, or one is unknown.
     """
     known = tasks_of_suite(settings)
     names = dict.fromkeys(settings.tasks.get(settings.suite, []))
@@ -132,15 +185,13 @@ def chosen_tasks(settings: TaskChoice) -> list[Task]:
             raise InputError(
                 f"There is no task '{name}' in the suite '{settings.suite}': choose from {', '.join(known)}."
             )
-        if (needed := known[name].learned_from) and needed not in names:
-            raise InputError(
-                f"Task '{name}' is predicted by the models of '{needed}': add it to finetuning.tasks.{settings.suite}."
-            )
     all_names = {*settings.extra_tasks, *(name for suite in SUITES.values() for name in suite)}
     if unknown := [name for name in settings.task_training if name not in all_names]:
         raise InputError(
             f"finetuning.task_training has settings for '{unknown[0]}', which is no task: correct the name."
         )
+    if unknown := [name for name in settings.keep_models if name not in all_names]:
+        raise InputError(f"finetuning.keep_models names '{unknown[0]}', which is no task: correct the name.")
     return [known[name] for name in names]
 
 
@@ -151,4 +202,9 @@ def _configured(name: str, settings: ExtraTaskParameters) -> Task:
         tuple(settings.metrics),
         regression=settings.regression,
         validation_splits=tuple(settings.validation_splits),
+        label_column=settings.label_column,
+        further_splits=tuple(
+            FurtherSplit(further, split=place.rpartition("/")[2], folder=place.rpartition("/")[0])
+            for further, place in settings.further_splits.items()
+        ),
     )

@@ -19,14 +19,21 @@ def evaluate_model(
     results: Any,
     finetuning: FinetuningParameters,
     execution: ExecutionParameters,
-) -> tuple[pd.DataFrame, ...]:
-    """Fine-tune a model on every task; returns scores, predictions, failures, test predictions and search."""
+) -> tuple[Any, ...]:
+    """Fine-tune a model on every task.
+
+    Returns scores, predictions of the validation and of further splits, failures, predictions of hidden splits, the
+    search for settings, and the classifiers that are kept.
+    """
+    from ctcd.finetuning.classifiers import Classifier, Classifiers
     from ctcd.finetuning.scoring import Stores, score_model
     from ctcd.tasks.tasks import chosen_tasks
 
     suite = chosen_suite(finetuning, probes, glue, extra)
     scored = score_model(model, suite, chosen_tasks(finetuning), finetuning, execution, Stores(tokens, results))
-    return scored.scores, scored.predictions, scored.failures, scored.test_predictions, scored.search
+    predictions = scored.predictions, scored.further_predictions
+    kept = Classifiers(tuple(Classifier(task, folder) for task, folder in scored.classifiers.items()))
+    return scored.scores, *predictions, scored.failures, scored.test_predictions, scored.search, kept
 
 
 def evaluate_random_weights(
@@ -41,8 +48,18 @@ def evaluate_random_weights(
 ) -> tuple[pd.DataFrame, ...]:
     """The same from random weights: what needs no pre-training."""
     untrained = model.with_random_weights()
-    plain = finetuning.model_copy(update={"submission": False})
-    return evaluate_model(untrained, probes, glue, extra, tokens, results, plain, execution)[:3]
+    plain = finetuning.model_copy(update={"submission": False, "keep_models": []})
+    return evaluate_model(untrained, probes, glue, extra, tokens, results, plain, execution)[:4]
+
+
+def measure_robustness(
+    predictions: pd.DataFrame, further_predictions: pd.DataFrame, finetuning: FinetuningParameters
+) -> pd.DataFrame:
+    """Score and calibration on the validation splits and on the further ones."""
+    from ctcd.tasks import robustness
+    from ctcd.tasks.tasks import chosen_tasks
+
+    return robustness.measure_robustness(predictions, further_predictions, chosen_tasks(finetuning))
 
 
 def name_in_tables(model: Any) -> str:

@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from ctcd.pipelines import LONG
 from ctcd.pipelines.evaluation import nodes
-from ctcd.pipelines.finetuning.nodes import score_majority
+from ctcd.pipelines.finetuning.nodes import check_tasks, score_majority
 from ctcd.pipelines.finetuning.pipeline import STORES, SUITES
 
 INPUTS = ["evaluated_model", *SUITES, *STORES, "params:finetuning", "params:execution"]
@@ -13,19 +13,32 @@ INPUTS = ["evaluated_model", *SUITES, *STORES, "params:finetuning", "params:exec
 def create_pipeline() -> Pipeline:
     """Scoring of one model.
 
+    probes, glue, extra ──> evaluation.task_checks
     evaluated_model, probes, glue, extra ──> evaluation.model.scores, .predictions, .test_predictions, .search
+                                         ──> evaluation.classifiers
                                          ──> evaluation.random_weights.scores, .predictions
+    predictions ──> evaluation.model.robustness, evaluation.random_weights.robustness
     scores ──> evaluation.scores, evaluation.comparison, evaluation.summary
     predictions ──> evaluation.paired_bootstrap, evaluation.confusions, evaluation.submission
     """
-    of_model = [f"evaluation.model.{name}" for name in ("scores", "predictions", "failures")]
-    of_random_weights = [f"evaluation.random_weights.{name}" for name in ("scores", "predictions", "failures")]
+    tables = ("scores", "predictions", "further_predictions", "failures")
+    of_model = [f"evaluation.model.{name}" for name in tables]
+    of_random_weights = [f"evaluation.random_weights.{name}" for name in tables]
+    robustness = [
+        Node(
+            nodes.measure_robustness,
+            [f"evaluation.{model}.predictions", f"evaluation.{model}.further_predictions", "params:finetuning"],
+            f"evaluation.{model}.robustness",
+            name=f"measure_robustness_of_{model}",
+        )
+        for model in ("model", "random_weights")
+    ]
     return Pipeline(
         [
             Node(
                 nodes.evaluate_model,
                 INPUTS,
-                [*of_model, "evaluation.test_predictions", "evaluation.search"],
+                [*of_model, "evaluation.test_predictions", "evaluation.search", "evaluation.classifiers"],
                 name="evaluate_model",
                 tags=LONG,
             ),
@@ -35,6 +48,13 @@ def create_pipeline() -> Pipeline:
                 [*SUITES, "params:finetuning"],
                 "evaluation.majority.scores",
                 name="evaluate_majority_class",
+            ),
+            *robustness,
+            Node(
+                check_tasks,
+                [*SUITES, "params:finetuning"],
+                "evaluation.task_checks",
+                name="check_evaluated_tasks",
             ),
             Node(
                 nodes.compare_with_controls,

@@ -9,11 +9,12 @@ from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.pretraining.settings import VariantParameters
 
 if TYPE_CHECKING:
+    from ctcd.finetuning.classifiers import Classifiers
     from ctcd.lineage.array_store import ArrayStore
     from ctcd.modeling.trained_models import TrainedModels
     from ctcd.tasks.suite import Suite
 else:  # Kedro reads the annotations of parameters when it starts, and must not load PyTorch for that
-    ArrayStore = TrainedModels = Suite = Any
+    ArrayStore = Classifiers = TrainedModels = Suite = Any
 
 
 def chosen_suite(finetuning: FinetuningParameters, probes: Suite, glue: Suite, extra: Suite) -> Suite:
@@ -31,11 +32,15 @@ def finetune_models(
     finetuning: FinetuningParameters,
     variant: VariantParameters,
     execution: ExecutionParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Fine-tune a variant's models on every task of the suite; returns scores, predictions and failures.
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Classifiers, pd.DataFrame]:
+    """Fine-tune a variant's models on every task of the suite.
+
+    Returns scores, predictions of the validation splits, predictions of further splits, the classifiers that are kept,
+    and failures.
 
     Each table says in its first columns which model a row is about: run, pretraining_seed, role.
     """
+    from ctcd.finetuning.classifiers import Classifier, Classifiers
     from ctcd.finetuning.scoring import Stores, score_models
     from ctcd.modeling.model_folder import ModelFolder
     from ctcd.tasks.tasks import chosen_tasks
@@ -53,7 +58,28 @@ def finetune_models(
             rows.insert(0, "run", model.run)
         return pd.concat(named, ignore_index=True)
 
-    return collected("scores"), collected("predictions"), collected("failures")
+    tables = ("scores", "predictions", "further_predictions", "failures")
+    scores, predictions, further_predictions, failures = map(collected, tables)
+    kept = [
+        Classifier(task, folder, model.pretraining_seed, model.role, model.run)
+        for model, each in zip(models, scored, strict=True)
+        for task, folder in each.classifiers.items()
+    ]
+    return scores, predictions, further_predictions, Classifiers(tuple(kept)), failures
+
+
+def measure_robustness(
+    predictions: pd.DataFrame,
+    further_predictions: pd.DataFrame,
+    finetuning: FinetuningParameters,
+    variant: VariantParameters,
+) -> pd.DataFrame:
+    """Score and calibration of every fine-tuned model on the validation splits and on the further ones."""
+    from ctcd.tasks import robustness
+    from ctcd.tasks.tasks import chosen_tasks
+
+    tasks = chosen_tasks(finetuning.changed(variant.finetuning))
+    return robustness.measure_robustness(predictions, further_predictions, tasks)
 
 
 def score_majority(probes: Suite, glue: Suite, extra: Suite, finetuning: FinetuningParameters) -> pd.DataFrame:
@@ -62,6 +88,16 @@ def score_majority(probes: Suite, glue: Suite, extra: Suite, finetuning: Finetun
     from ctcd.tasks.tasks import chosen_tasks
 
     return score_majority_class(chosen_suite(finetuning, probes, glue, extra), chosen_tasks(finetuning))
+
+
+def check_tasks(probes: Suite, glue: Suite, extra: Suite, finetuning: FinetuningParameters) -> pd.DataFrame:
+    """What is wrong with the tasks' examples, counted."""
+    from ctcd.finetuning.scoring import read_tasks
+    from ctcd.tasks import checks
+    from ctcd.tasks.tasks import chosen_tasks
+
+    data, _ = read_tasks(chosen_suite(finetuning, probes, glue, extra), chosen_tasks(finetuning))
+    return checks.check_tasks(data.values())
 
 
 def find_hard_examples(

@@ -3,7 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from ctcd.pipelines import LONG
-from ctcd.pipelines.finetuning.nodes import find_hard_examples, finetune_models
+from ctcd.pipelines.finetuning.nodes import find_hard_examples, finetune_models, measure_robustness
 from ctcd.studies.study import Variant
 
 SUITES = ["probes", "glue", "extra"]
@@ -13,15 +13,22 @@ STORES = ["tokenized_tasks", "finetuning_results"]
 def create_pipeline(variant: Variant) -> Pipeline:
     """Fine-tuning and scoring of one variant's models, in a namespace of its name.
 
-    <variant>.models ──> <variant>.scores, .predictions, .failures
+    <variant>.models ──> <variant>.scores, .predictions, .further_predictions, .classifiers, .failures
+    <variant>.predictions, .further_predictions ──> <variant>.robustness
     <variant>.predictions ──> <variant>.hard_examples     (where both models are trained)
     """
     finetune = Node(
         finetune_models,
         ["models", *SUITES, *STORES, "params:finetuning", "params:variant", "params:execution"],
-        ["scores", "predictions", "failures"],
+        ["scores", "predictions", "further_predictions", "classifiers", "failures"],
         name="finetune",
         tags=LONG,
+    )
+    measure = Node(
+        measure_robustness,
+        ["predictions", "further_predictions", "params:finetuning", "params:variant"],
+        "robustness",
+        name="measure_robustness",
     )
     compare = Node(
         find_hard_examples,
@@ -30,7 +37,7 @@ def create_pipeline(variant: Variant) -> Pipeline:
         name="find_hard_examples",
     )
     return Pipeline(
-        [finetune, compare] if len(variant.trained) == 2 else [finetune],
+        [finetune, measure, compare] if len(variant.trained) == 2 else [finetune, measure],
         namespace=variant.name,
         inputs={*SUITES, *STORES},
         parameters={

@@ -62,6 +62,22 @@ def score_majority(
     return pd.concat(tables, ignore_index=True).drop_duplicates(["task", "split", "metric"])
 
 
+def check_tasks(
+    study: Study,
+    probes: Suite,
+    glue: Suite,
+    extra: Suite,
+    finetuning: FinetuningParameters,
+    variants: Mapping[str, Any],
+) -> pd.DataFrame:
+    """What is wrong with the examples of the study's tasks, counted."""
+    from ctcd.pipelines.finetuning.nodes import check_tasks
+
+    differences = [VariantParameters.model_validate(variants[name]).finetuning for name in study.variants]
+    tables = [check_tasks(probes, glue, extra, finetuning.changed(each)) for each in _unique(differences)]
+    return pd.concat(tables, ignore_index=True).drop_duplicates()
+
+
 def compare_scores(study: Study, scores: pd.DataFrame, reporting: ReportingParameters) -> pd.DataFrame:
     """Per task and on the mean: every model, the differences that are claimed, and the gains over random weights."""
     from ctcd.reporting.statistics import compare
@@ -98,11 +114,11 @@ def measure_losses(histories: pd.DataFrame) -> pd.DataFrame:
     return final_losses(histories)
 
 
-def collect_measurements(scores: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
+def collect_measurements(scores: pd.DataFrame, losses: pd.DataFrame, robustness: pd.DataFrame) -> pd.DataFrame:
     """Everything that models are compared by, seed by seed."""
     from ctcd.reporting import measurements
 
-    return measurements.collect_measurements(scores, losses)
+    return measurements.collect_measurements(scores, losses, robustness)
 
 
 def decide_claims(
@@ -150,6 +166,7 @@ def write_report(
     """The page, and the summary for the terminal."""
     from ctcd.reporting.findings import find_controls
     from ctcd.reporting.page import render_report
+    from ctcd.reporting.robustness import tabulate_robustness
     from ctcd.reporting.terminal import study_text
 
     page = render_report(
@@ -164,7 +181,8 @@ def write_report(
         corpus=corpus_report,
         provenance=provenance,
     )
-    return page, study_text(claims, comparison, losses)
+    robustness = tabulate_robustness(measurements, float(comparison["confidence"].iloc[0]))
+    return page, study_text(claims, comparison, losses, robustness)
 
 
 def _unique(values: Sequence[Any]) -> list[Any]:

@@ -19,11 +19,12 @@ def create_pipeline(study: Study) -> Pipeline:
     """The report of a study; its outputs begin with `report.<study>.`.
 
     <variant>.runs, <variant>.scores ──> check_models ──> runs ──> provenance
-    probes, glue, extra ──> majority_scores
+    probes, glue, extra ──> majority_scores, task_checks
     <variant>.scores, majority_scores ──> scores ──> comparison ──> figures
     <variant>.predictions ──> paired_bootstrap, confusions
     <variant>.history ──> histories ──> heldout_losses
-    scores, heldout_losses ──> measurements
+    <variant>.robustness ──> robustness
+    scores, heldout_losses, robustness ──> measurements
     measurements, paired_bootstrap ──> claims ──> report, summary
     """
     variants = list(study.variants)
@@ -38,6 +39,16 @@ def create_pipeline(study: Study) -> Pipeline:
         finetuning: FinetuningParameters, every_variant: dict[str, Any], probes: Any, glue: Any, extra: Any
     ) -> pd.DataFrame:
         return nodes.score_majority(study, probes, glue, extra, finetuning, every_variant)
+
+    def check_tasks(
+        finetuning: FinetuningParameters, every_variant: dict[str, Any], probes: Any, glue: Any, extra: Any
+    ) -> pd.DataFrame:
+        return nodes.check_tasks(study, probes, glue, extra, finetuning, every_variant)
+
+    def measure_robustness(*tables: pd.DataFrame) -> pd.DataFrame:
+        from ctcd.reporting.robustness import measure_robustness
+
+        return measure_robustness(_named(tables))
 
     def collect_scores(majority: pd.DataFrame, *tables: pd.DataFrame) -> pd.DataFrame:
         from ctcd.reporting.tables import collect_scores
@@ -78,6 +89,7 @@ def create_pipeline(study: Study) -> Pipeline:
             node(check_models, ["corpus_report", *settings, *of_variants("runs"), *of_variants("scores")], "runs"),
             node(nodes.describe_models, own("runs"), "provenance"),
             node(score_majority, ["params:finetuning", "params:variants", *SUITES], "majority_scores"),
+            node(check_tasks, ["params:finetuning", "params:variants", *SUITES], "task_checks"),
             node(collect_scores, [*own("majority_scores"), *of_variants("scores")], "scores"),
             node(collect_histories, of_variants("history"), "histories"),
             node(_about(study, nodes.compare_scores), [*own("scores"), "params:reporting"], "comparison"),
@@ -86,7 +98,8 @@ def create_pipeline(study: Study) -> Pipeline:
             ),
             node(count_confusions, of_variants("predictions"), "confusions"),
             node(nodes.measure_losses, own("histories"), "heldout_losses"),
-            node(nodes.collect_measurements, own("scores", "heldout_losses"), "measurements"),
+            node(measure_robustness, of_variants("robustness"), "robustness"),
+            node(nodes.collect_measurements, own("scores", "heldout_losses", "robustness"), "measurements"),
             node(
                 _about(study, nodes.decide_claims),
                 [*own("measurements", "paired_bootstrap"), "params:reporting"],
