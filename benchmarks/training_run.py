@@ -9,11 +9,12 @@ from typing import Any
 from configuration import execution_parameters, merged, read_configuration
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ctcd.corpus.documents import Documents, read_documents, split_documents
+from ctcd.corpus.documents import Documents, read_documents
 from ctcd.corpus.encoding import write_shards
 from ctcd.corpus.installed_packages import find_installed_packages, harvest, identify_packages
 from ctcd.corpus.settings import CorpusParameters
 from ctcd.corpus.shards import Shards
+from ctcd.corpus.splitting import TRAIN, documents_of, split_documents
 from ctcd.corpus.tokenizer import load_tokenizer, train_tokenizer
 from ctcd.distillation.methods import find_method
 from ctcd.engine.hardware import choose_hardware
@@ -110,9 +111,10 @@ def prepare_corpus(
     configured = read_configuration("corpus")
     length = round(length_factor * configured["sequence_length"])
     settings = CorpusParameters(**configured | {"sequence_length": length})
-    texts = (document.text for document, held_out in split_documents(documents, settings.heldout_share) if not held_out)
+    split = split_documents(documents, settings.heldout_share, settings.near_duplicates)
+    texts = (document.text for document in documents_of(documents, split, TRAIN))
     tokenizer = train_tokenizer(texts, settings.tokenizer)
-    write_shards(folder, documents, tokenizer, settings)
+    write_shards(folder, documents, split, tokenizer, settings)
     return Corpus(Shards(folder), tokenizer)
 
 

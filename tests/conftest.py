@@ -17,6 +17,7 @@ from ctcd.corpus.documents import Documents, read_documents
 from ctcd.corpus.encoding import write_shards
 from ctcd.corpus.settings import CorpusParameters, ProbesParameters, TokenizerParameters
 from ctcd.corpus.shards import Shards
+from ctcd.corpus.splitting import split_documents
 from ctcd.corpus.tokenizer import train_tokenizer
 from ctcd.engine.settings import ExecutionParameters, OptimiserParameters
 from ctcd.finetuning.encoding import TextEncoding, TokenizedTask, tokenize_task
@@ -70,9 +71,14 @@ def tokenizer(documents, corpus_parameters):
 
 
 @pytest.fixture(scope="session")
-def shards(documents, tokenizer, corpus_parameters, tmp_path_factory) -> Shards:
+def document_split(documents, corpus_parameters) -> pd.DataFrame:
+    return split_documents(documents, corpus_parameters.heldout_share, corpus_parameters.near_duplicates)
+
+
+@pytest.fixture(scope="session")
+def shards(documents, document_split, tokenizer, corpus_parameters, tmp_path_factory) -> Shards:
     folder = tmp_path_factory.mktemp("shards")
-    write_shards(folder, documents, tokenizer, corpus_parameters)
+    write_shards(folder, documents, document_split, tokenizer, corpus_parameters)
     return Shards(folder)
 
 

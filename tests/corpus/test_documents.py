@@ -15,7 +15,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from ctcd.corpus.documents import Document, Documents, is_heldout, read_documents, split_documents
+from ctcd.corpus.documents import Document, Documents, read_documents
 from ctcd.errors import InputError
 
 LONG = (
@@ -175,24 +175,6 @@ def test_fingerprint_depends_on_the_text_column(tmp_path: Path) -> None:
     assert read_documents(str(tmp_path)).fingerprint() != read_documents(str(tmp_path), "other").fingerprint()
 
 
-@pytest.mark.parametrize("share", [0.5, 0.2, 0.1, 1 / 3, 0.03])
-def test_exactly_one_document_of_every_block_is_held_out(share: float) -> None:
-    size = round(1 / share)
-    held_out = [is_heldout(position, share) for position in range(200 * size)]
-    places = [held_out[start : start + size].index(True) for start in range(0, len(held_out), size)]
-    assert [sum(held_out[start : start + size]) for start in range(0, len(held_out), size)] == [1] * 200
-    assert places[0] == 1
-    # All places occur about equally often, and not in a cycle.
-    assert len(set(places)) == size
-    assert max(places.count(place) for place in range(size)) < 3 * 200 / size + 10
-    assert places[:100] != places[100:]
-
-
-def test_split_gives_every_document_once_and_two_are_enough() -> None:
-    documents = Documents("two", lambda: iter([Document("One.", "a"), Document("Two.", "b")]), lambda: "")
-    assert list(split_documents(documents, 0.02)) == [(Document("One.", "a"), False), (Document("Two.", "b"), True)]
-
-
 def test_missing_path_is_named(tmp_path: Path) -> None:
     assert f"'{tmp_path}/nowhere' does not exist" in message_of(read_documents, f"{tmp_path}/nowhere")
     assert "does not exist" in message_of(read_documents, f"{tmp_path}/nowhere/*.txt")
@@ -336,19 +318,17 @@ def test_hub_data_set_that_is_missing_or_without_the_column_is_refused_at_once(m
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(
-    ("pattern", "rows", "source"),
+    ("pattern", "rows", "topic"),
     [("wikipedia-en/validation", 227, "wikipedia-en"), ("books-en/validation", 87, "books-en")],
 )
-def test_real_articles_and_chapters_keep_their_paragraphs(
-    real_data: Path, pattern: str, rows: int, source: str
-) -> None:
+def test_real_articles_and_chapters_keep_their_paragraphs(real_data: Path, pattern: str, rows: int, topic: str) -> None:
     path = real_data / "corpus" / f"{pattern}.parquet"
     documents = list(read_documents(str(path)))
     texts = pyarrow.parquet.read_table(path)["text"].to_pylist()
     assert len(texts) == rows <= len(documents)
     assert max(len(document.text) for document in documents) <= 20_000
     assert "\n".join(document.text for document in documents).split("\n") == "\n".join(texts).split("\n")
-    assert {document.source for document in documents} == {source}
+    assert {document.topic for document in documents} == {topic}
 
 
 @pytest.mark.real_data

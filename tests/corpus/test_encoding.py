@@ -7,28 +7,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ctcd.corpus.documents import read_documents, split_documents
+from ctcd.corpus.documents import read_documents
 from ctcd.corpus.encoding import unigram_entropy, write_shards
 from ctcd.corpus.shards import METADATA, Shards
+from ctcd.corpus.splitting import SPLITS, TRAIN, documents_of, split_documents
 from ctcd.errors import InputError
 
 
-def test_shards_hold_the_documents_of_their_split_in_order(shards, documents, tokenizer, corpus_parameters) -> None:
-    for split, held in (("train", False), ("heldout", True)):
+def test_shards_hold_the_documents_of_their_split_in_order(
+    shards, documents, document_split, tokenizer, corpus_parameters
+) -> None:
+    for split in SPLITS:
         expected: list[int] = []
-        for document, held_out in split_documents(documents, corpus_parameters.heldout_share):
-            if held_out is held:
-                ids = tokenizer(document.text, add_special_tokens=False, truncation=False).input_ids
-                expected += [*ids, tokenizer.sep_token_id]
+        for document in documents_of(documents, document_split, split):
+            ids = tokenizer(document.text, add_special_tokens=False, truncation=False).input_ids
+            expected += [*ids, tokenizer.sep_token_id]
         sequences = shards.sequences(split)
         actual = sequences.rows(np.arange(len(sequences)))[:, 1:-1].flatten().tolist()
         assert actual == expected[: len(actual)]
         assert len(expected) - len(actual) < corpus_parameters.sequence_length
 
 
-def test_metadata_counts_what_is_there(shards, documents, tokenizer, corpus_parameters) -> None:
+def test_metadata_counts_what_is_there(shards, documents, document_split, tokenizer) -> None:
     metadata = shards.metadata
-    texts = [d.text for d, held_out in split_documents(documents, corpus_parameters.heldout_share) if not held_out]
+    texts = [document.text for document in documents_of(documents, document_split, TRAIN)]
     train = metadata["splits"]["train"]
     assert train["documents"] == len(texts)
     assert train["words"] == sum(len(text.split()) for text in texts)
@@ -44,37 +46,38 @@ def test_metadata_counts_what_is_there(shards, documents, tokenizer, corpus_para
 
 
 def test_the_vocabulary_is_gone_through_once_for_many_documents(
-    shards, documents, tokenizer, corpus_parameters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shards, documents, document_split, tokenizer, corpus_parameters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = []
     count = np.bincount
     monkeypatch.setattr(np, "bincount", lambda *args, **options: counted.append(1) or count(*args, **options))
-    write_shards(tmp_path, documents, tokenizer, corpus_parameters)
+    write_shards(tmp_path, documents, document_split, tokenizer, corpus_parameters)
     assert len(list(documents)) > 10
     assert len(counted) == 1
     assert Shards(tmp_path).metadata == shards.metadata
 
 
 def test_the_same_input_gives_the_same_fingerprint_and_another_one_does_not(
-    shards, documents, tokenizer, corpus_parameters, tmp_path: Path
+    shards, documents, document_split, tokenizer, corpus_parameters, tmp_path: Path
 ) -> None:
     fingerprints = []
     for length in (corpus_parameters.sequence_length, 48):
         folder = tmp_path / str(length)
         folder.mkdir()
-        write_shards(folder, documents, tokenizer, corpus_parameters.model_copy(update={"sequence_length": length}))
+        settings = corpus_parameters.model_copy(update={"sequence_length": length})
+        write_shards(folder, documents, document_split, tokenizer, settings)
         fingerprints.append(json.loads((folder / METADATA).read_text())["fingerprint"])
     assert fingerprints[0] == shards.metadata["fingerprint"]
     assert fingerprints[1] != shards.metadata["fingerprint"]
 
 
 def test_a_tokenizer_that_truncates_and_pads_still_gives_whole_documents(
-    shards, documents, tokenizer, corpus_parameters, tmp_path: Path
+    shards, documents, document_split, tokenizer, corpus_parameters, tmp_path: Path
 ) -> None:
     other = copy.deepcopy(tokenizer)
     other.backend_tokenizer.enable_truncation(8)
     other.backend_tokenizer.enable_padding(length=16)
-    write_shards(tmp_path, documents, other, corpus_parameters)
+    write_shards(tmp_path, documents, document_split, other, corpus_parameters)
     assert Shards(tmp_path).metadata["fingerprint"] == shards.metadata["fingerprint"]
 
 
@@ -85,11 +88,13 @@ def test_entropy_of_equal_counts_is_the_logarithm_of_their_number() -> None:
 def test_a_corpus_shorter_than_one_sequence_is_said_so(tokenizer, corpus_parameters, tmp_path: Path) -> None:
     source = tmp_path / "text"
     source.mkdir()
-    for name in "ab":
-        (source / f"{name}.txt").write_text("Too short.")
+    for name in "abc":
+        (source / f"{name}.txt").write_text("Too short." if name < "c" else "Too long?")
     (tmp_path / "shards").mkdir()
-    with pytest.raises(InputError, match=r"too short.*corpus\.sequence_length"):
-        write_shards(tmp_path / "shards", read_documents(str(source)), tokenizer, corpus_parameters)
+    documents = read_documents(str(source))
+    split = split_documents(documents, corpus_parameters.heldout_share)
+    with pytest.raises(InputError, match=r"too short.*after 1 documents that repeat.*corpus\.sequence_length"):
+        write_shards(tmp_path / "shards", documents, split, tokenizer, corpus_parameters)
     assert not Path(tmp_path / "shards" / METADATA).exists()
 
 

@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from ctcd.corpus.paragraphs import MAXIMUM_CHARACTERS, cut_documents, documents_of_rows, join_wrapped_lines
+from ctcd.corpus.paragraphs import MAXIMUM_CHARACTERS, Piece, Row, cut_documents, documents_of_rows, join_wrapped_lines
 
 PARAGRAPHS = [
     "The master could not have told the story better, although he had been present from the beginning to the end of "
@@ -76,19 +76,35 @@ def test_text_without_spaces_is_cut_all_the_same() -> None:
 
 def test_each_long_row_is_a_document() -> None:
     rows = [f"{number}. {PARAGRAPHS[0]} {PARAGRAPHS[2]}" for number in range(300)]
-    assert list(documents_of_rows(rows)) == rows
+    assert list(documents_of_rows(map(Row, rows))) == [Piece(row, continues=False) for row in rows]
+
+
+def test_pieces_of_a_long_row_belong_together() -> None:
+    long = "\n".join(["Words. " * 100] * 100)
+    continues = [piece.continues for piece in documents_of_rows(map(Row, [long, long]))]
+    assert continues == [False, True, True, True] * 2
+
+
+def test_consecutive_rows_of_one_document_belong_together_however_short() -> None:
+    rows = [Row("A part.", "one"), Row("Its end.", "one"), Row("Another.", "two"), Row("Not it again.", "one")]
+    assert list(documents_of_rows(rows)) == [
+        Piece("A part.", continues=False),
+        Piece("Its end.", continues=True),
+        Piece("Another.", continues=False),
+        Piece("Not it again.", continues=False),
+    ]
 
 
 def test_rows_of_a_running_text_with_empty_rows_are_gathered() -> None:
     rows = ["", " = A title = \n", "", *(f" {number} {PARAGRAPHS[0]}\n" for number in range(8)), ""] * 20
-    documents = list(documents_of_rows(rows))
+    documents = [piece.text for piece in documents_of_rows(map(Row, rows))]
     assert 3_000 < min(map(len, documents[:-1])) <= max(map(len, documents)) <= 5_000
     paragraphs = [paragraph for document in documents for paragraph in document.split("\n")]
     assert paragraphs == [row.strip() for row in rows if row.strip()]
 
 
 def test_very_short_rows_are_gathered() -> None:
-    documents = list(documents_of_rows(f"Headline number {number}" for number in range(1_000)))
+    documents = list(documents_of_rows(Row(f"Headline number {number}") for number in range(1_000)))
     assert len(documents) == -(-sum(len(f"Headline number {n}") + 1 for n in range(1_000)) // 5_000)
 
 
@@ -99,7 +115,7 @@ def test_rows_are_not_read_ahead_of_need() -> None:
         nonlocal read
         for _ in range(100_000):
             read += 1
-            yield PARAGRAPHS[0] + PARAGRAPHS[2]
+            yield Row(PARAGRAPHS[0] + PARAGRAPHS[2])
 
     documents = documents_of_rows(rows())
     for _ in range(1_000):
@@ -114,7 +130,7 @@ def test_huge_rows_are_sampled_by_their_size() -> None:
         nonlocal read
         for _ in range(1_000):
             read += 1
-            yield "word " * 200_000
+            yield Row("word " * 200_000)
 
     next(documents_of_rows(rows()))
     assert read <= 4

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from ctcd.corpus.documents import Document, Documents, read_documents
-from ctcd.corpus.paragraphs import documents_of_rows
+from ctcd.corpus.paragraphs import Row, documents_of_rows
 from ctcd.corpus.sentences import keep_sentences, split_sentences
 
 
@@ -77,7 +77,7 @@ def test_behind_the_limit_nothing_is_read() -> None:
 
 def test_lines_of_a_table_with_a_sentence_in_each_row_are_counted_one_by_one() -> None:
     rows = [f"here is row {number} , and it ends . without a capital ." for number in range(400)]
-    gathered = collection(*documents_of_rows(rows))
+    gathered = collection(*(piece.text for piece in documents_of_rows(map(Row, rows))))
     assert len(list(gathered)) < 10
     kept = [line for document in keep_sentences(gathered, 4) for line in document.text.split("\n")]
     assert kept == rows[::4]
@@ -96,6 +96,16 @@ def test_the_cut_is_part_of_the_identity_and_of_the_name() -> None:
     assert keep_sentences(whole, 4, 5).fingerprint() == cuts[2].fingerprint()
     assert keep_sentences(collection("Another text."), 4, 5).fingerprint() != cuts[2].fingerprint()
     assert cuts[2].name == "a collection, 1 sentence in 4, at most 5 sentences"
+
+
+def test_what_is_kept_of_a_file_still_belongs_together() -> None:
+    pieces = [
+        Document(f"Only {number}.", "a", continues) for number, continues in enumerate([False, True, True, False])
+    ]
+    kept = keep_sentences(Documents("pieces", lambda: iter(pieces), str), 2)
+    assert list(kept) == [Document("Only 0.", "a"), Document("Only 2.", "a", continues=True)]
+    kept = keep_sentences(Documents("pieces", lambda: iter(pieces[1:]), str), 2)
+    assert list(kept) == [Document("Only 1.", "a"), Document("Only 3.", "a")]
 
 
 def test_without_a_cut_the_collection_stays_itself() -> None:

@@ -88,7 +88,7 @@ def test_list_of_sources_is_one_collection(tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text(f"The file {name}.", encoding="utf-8")
     documents = DocumentsDataset(source=[f"{tmp_path}/b.txt", f"{tmp_path}/a.txt"], filepath="unused").load()
-    assert [document.source for document in documents] == ["b", "a"]
+    assert [document.topic for document in documents] == ["b", "a"]
     assert documents.name == f"{tmp_path}/b.txt + {tmp_path}/a.txt"
 
 

@@ -88,10 +88,10 @@ def test_nothing_there_is_said_so(tmp_path: Path) -> None:
 
 
 def test_shards_are_written_by_the_function_that_is_saved(
-    tmp_path: Path, documents, tokenizer, corpus_parameters
+    tmp_path: Path, documents, document_split, tokenizer, corpus_parameters
 ) -> None:
     dataset = ShardsDataset(filepath=(tmp_path / "shards").as_posix(), version=Version(None, "v1"))
-    dataset.save(lambda folder: write_shards(folder, documents, tokenizer, corpus_parameters))
+    dataset.save(lambda folder: write_shards(folder, documents, document_split, tokenizer, corpus_parameters))
     assert len(dataset.load().sequences("train")) > 10
     assert "unigram_entropy" in dataset.preview()
 

@@ -1,6 +1,7 @@
 """What makes a training this one and no other."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ctcd.corpus.documents import Documents, read_documents
 from ctcd.corpus.encoding import write_shards
 from ctcd.corpus.settings import CorpusParameters
 from ctcd.corpus.shards import Shards
+from ctcd.corpus.splitting import split_documents
 from ctcd.corpus.tokenizer import train_tokenizer
 from ctcd.distillation.methods import METHODS
 from ctcd.distillation.soft_weights import SoftWeightsParameters
@@ -387,7 +389,8 @@ def fixed_text(tmp_path_factory: pytest.TempPathFactory) -> Documents:
     for document in range(40):
         words = [WORDS[(document * document + 3 * place * (place + document)) % len(WORDS)] for place in range(200)]
         (folder / f"{document:02}.txt").write_text(" ".join(words) + ".")
-    return read_documents(str(folder))
+    # Some of its texts are alike: what was learned from all of them is on record.
+    return replace(read_documents(str(folder)), is_distinct=True)
 
 
 def test_what_is_learned_is_what_this_version_of_the_training_learned_before(
@@ -399,7 +402,8 @@ def test_what_is_learned_is_what_this_version_of_the_training_learned_before(
 ) -> None:
     tokenizer = train_tokenizer((document.text for document in fixed_text), corpus_parameters.tokenizer)
     (tmp_path / "shards").mkdir()
-    write_shards(tmp_path / "shards", fixed_text, tokenizer, corpus_parameters)
+    split = split_documents(fixed_text, corpus_parameters.heldout_share)
+    write_shards(tmp_path / "shards", fixed_text, split, tokenizer, corpus_parameters)
     soft_weights = SoftWeightsParameters(warmup_share=0.2, final_factor=0.5)
     settings = pretraining.model_copy(update={"steps": 5, "batch_size": 8, "soft_weights": soft_weights})
     store = StateStore(tmp_path / "state", "golden")

@@ -8,14 +8,15 @@ import json
 import os
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 import pyarrow
 import pyarrow.parquet
 
-from ctcd.corpus.paragraphs import cut_documents, documents_of_rows, join_wrapped_lines
+from ctcd.corpus.paragraphs import Piece, Row, cut_documents, documents_of_rows, join_wrapped_lines, pieces
 from ctcd.errors import InputError, first_line
 from ctcd.lineage.digest import content_digest, digest
 
@@ -26,6 +27,26 @@ _ROWS_PER_BATCH = 64
 _LONGEST_LINE = 1_000_000  # characters of a text file's line that are read at once
 _WHOLE_LINES = -1
 _IDENTIFIED_BYTES = 1 << 18  # of each end of a file
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table that are read: `text`, and `document` where rows are parts of documents."""
+
+    text: str
+    document: str | None = None
+
+    def by_setting(self) -> dict[str, str]:
+        """The names of the columns under those of the settings that give them."""
+        return {"text_column": self.text} | ({} if self.document is None else {"document_column": self.document})
+
+    def named(self) -> list[str]:
+        """The names of the columns."""
+        return list(self.by_setting().values())
+
+    def row(self, values: Mapping[str, Any]) -> Row:
+        """What a row says."""
+        return Row(values[self.text] or "", None if self.document is None else values[self.document])
 
 
 def find_files(source: str) -> list[Path]:
@@ -63,30 +84,30 @@ def find_files(source: str) -> list[Path]:
     return files
 
 
-def check_file(path: Path, text_column: str) -> None:
-    """Check what is cheap to check: that `path` can be opened, and a table's text column.
+def check_file(path: Path, columns: Columns) -> None:
+    """Check what is cheap to check: that `path` can be opened, and a table's columns.
 
     Raises:
         InputError: see `read_file`.
     """
     if _format(path) == "Parquet":
-        _open_parquet(path, text_column).close()
+        _open_parquet(path, columns).close()
     elif _format(path) == "JSON lines":
-        next(_rows_of_json_lines(path, text_column), None)
+        next(_rows_of_json_lines(path, columns), None)
     else:
         _open_text(path).close()
 
 
-def read_file(path: Path, text_column: str) -> Iterator[str]:
-    """Texts of the documents in `path`, read as they are asked for.
+def read_file(path: Path, columns: Columns) -> Iterator[Piece]:
+    """Texts of the documents in `path`, read as they are asked for; a text file is one whole, however it is cut.
 
     Raises:
-        InputError: if the file cannot be read, is not UTF-8, or a row has no text in `text_column`.
+        InputError: if the file cannot be read, is not UTF-8, or a row has no text.
     """
     if _format(path) == "text":
-        return cut_documents(join_wrapped_lines(_lines(path, _LONGEST_LINE)))
+        return pieces(cut_documents(join_wrapped_lines(_lines(path, _LONGEST_LINE))))
     rows = _rows_of_parquet if _format(path) == "Parquet" else _rows_of_json_lines
-    return documents_of_rows(rows(path, text_column))
+    return documents_of_rows(rows(path, columns))
 
 
 def identify_files(files: list[Path]) -> str:
@@ -157,7 +178,7 @@ def _first_invalid_byte(path: Path) -> int:
             position += len(block)
 
 
-def _rows_of_json_lines(path: Path, text_column: str) -> Iterator[str]:
+def _rows_of_json_lines(path: Path, columns: Columns) -> Iterator[Row]:
     for number, line in enumerate(_lines(path, _WHOLE_LINES), start=1):
         if not line.strip():
             continue
@@ -170,44 +191,45 @@ def _rows_of_json_lines(path: Path, text_column: str) -> Iterator[str]:
             ) from error
         if not isinstance(row, dict):
             raise InputError(f"{place} is no JSON object: put one whole object on each line.")
-        if text_column not in row:
-            raise _no_column(place, text_column, row)
-        text = row[text_column]
+        for setting, column in columns.by_setting().items():
+            if column not in row:
+                raise _no_column(place, setting, column, row)
+        text = row[columns.text]
         if not isinstance(text, str | None):
-            raise _no_text(place, text_column, type(text).__name__)
-        yield text or ""
+            raise _no_text(place, columns.text, type(text).__name__)
+        yield columns.row(row)
 
 
-def _rows_of_parquet(path: Path, text_column: str) -> Iterator[str]:
+def _rows_of_parquet(path: Path, columns: Columns) -> Iterator[Row]:
     try:
-        with _open_parquet(path, text_column) as file:
-            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=[text_column]):
-                for text in batch.column(0).to_pylist():
-                    yield text or ""
+        with _open_parquet(path, columns) as file:
+            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=columns.named()):
+                yield from map(columns.row, batch.to_pylist())
     except UnicodeDecodeError as error:
-        raise InputError(f"'{path}': column '{text_column}' is not UTF-8: write the file anew.") from error
+        raise InputError(f"'{path}': column '{columns.text}' is not UTF-8: write the file anew.") from error
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"Cannot read '{path}' as Parquet ({first_line(error)}): replace or remove it.") from error
 
 
-def _open_parquet(path: Path, text_column: str) -> Any:
+def _open_parquet(path: Path, columns: Columns) -> Any:
     try:
         # Without the read-ahead of pre_buffer memory stays small however large the row groups are.
         file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"Cannot read '{path}' as Parquet ({first_line(error)}): replace or remove it.") from error
     schema = file.schema_arrow
-    if text_column not in schema.names:
-        raise _no_column(f"'{path}'", text_column, schema.names)
-    kind = schema.field(text_column).type
+    for setting, column in columns.by_setting().items():
+        if column not in schema.names:
+            raise _no_column(f"'{path}'", setting, column, schema.names)
+    kind = schema.field(columns.text).type
     values = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
     if not (pyarrow.types.is_string(values) or pyarrow.types.is_large_string(values)):
-        raise _no_text(f"'{path}'", text_column, str(kind))
+        raise _no_text(f"'{path}'", columns.text, str(kind))
     return file
 
 
-def _no_column(place: str, text_column: str, columns: Iterable[str]) -> InputError:
-    return InputError(f"{place} has no column '{text_column}': set text_column to one of {', '.join(columns)}.")
+def _no_column(place: str, setting: str, column: str, columns: Iterable[str]) -> InputError:
+    return InputError(f"{place} has no column '{column}': set {setting} to one of {', '.join(columns)}.")
 
 
 def _no_text(place: str, text_column: str, kind: str) -> InputError:

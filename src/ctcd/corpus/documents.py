@@ -1,6 +1,5 @@
 """Documents: what a text source is made of, whatever its format."""
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ctcd.corpus.document_files import check_file, find_files, identify_files, read_file
+from ctcd.corpus.document_files import Columns, check_file, find_files, identify_files, read_file
 from ctcd.corpus.paragraphs import documents_of_rows
 from ctcd.errors import InputError, first_line
 from ctcd.lineage.digest import digest
@@ -17,10 +16,17 @@ from ctcd.lineage.settings import HUB
 
 @dataclass(frozen=True)
 class Document:
-    """A text with one paragraph per line, and its topic or origin."""
+    """A text with one paragraph per line.
+
+    Attributes:
+        text: the paragraphs.
+        topic: what it is about, or where it is from.
+        continues: whether it goes on with the file, row or book that the document before it is a part of.
+    """
 
     text: str
-    source: str
+    topic: str
+    continues: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,11 +37,13 @@ class Documents:
         name: What it is, for people.
         read: Starts reading.
         identify: Computes the fingerprint.
+        is_distinct: Whether it is known that nothing in it is repeated.
     """
 
     name: str
     read: Callable[[], Iterator[Document]]
     identify: Callable[[], str]
+    is_distinct: bool = False
 
     def fingerprint(self) -> str:
         """Identity of the content, cheap to compute: equal for equal documents, wherever they lie."""
@@ -51,47 +59,35 @@ class Documents:
         yield from documents
 
 
-def read_documents(source: str | Sequence[str], text_column: str = "text") -> Documents:
+def read_documents(
+    source: str | Sequence[str], text_column: str = "text", document_column: str | None = None
+) -> Documents:
     """Documents of a folder, a file, a glob or a hub data set, or of several of them one after the other.
 
     Text files (.txt, .md) are one document each, or several where they are long. JSON lines and Parquet files give
     `text_column` of each row; very short rows are gathered. A hub data set, read as a stream, is named
     `hub:owner/name[:configuration][:split]`, its split being `train` unless given.
 
-    `Document.source` is a text file's stem, the folder of a table and the name of a hub data set.
+    `Document.topic` is a text file's stem, the folder of a table and the name of a hub data set.
+
+    Args:
+        source: one of these, or several.
+        text_column: of tables.
+        document_column: of tables whose documents are cut into rows: consecutive rows with the same value in this
+            column are one document, such as the chapters of a book under its title.
 
     Raises:
-        InputError: if the source is missing, empty, of mixed formats, or a table without `text_column`.
+        InputError: if the source is missing, empty, of mixed formats, or a table without these columns.
     """
+    columns = Columns(text_column, document_column)
     if not isinstance(source, str):
-        return _chain([read_documents(part, text_column) for part in source])
+        return _chain([read_documents(part, text_column, document_column) for part in source])
     if source.startswith(HUB):
-        return _read_hub(source, text_column)
+        return _read_hub(source, columns)
     files = find_files(source)
     for file in files:
-        check_file(file, text_column)
-    return Documents(source, partial(_read_files, files, text_column), partial(_identify_files, files, text_column))
-
-
-def is_heldout(position: int, share: float) -> bool:
-    """Whether the document at `position` (from 0) is held out.
-
-    Of every round(1 / share) consecutive documents exactly one is, at a pseudo-random place; of the first ones it is
-    the second, so that two documents are enough for a split.
-    """
-    size = round(1 / share)
-    block, place = divmod(position, size)
-    if block == 0:
-        return place == min(1, size - 1)
-    # A draw, not an identity: another one would hold other documents out.
-    drawn = hashlib.blake2b(f"{block}/{size}".encode(), digest_size=8).digest()
-    return place == int.from_bytes(drawn, "big") % size
-
-
-def split_documents(documents: Documents, share: float) -> Iterator[tuple[Document, bool]]:
-    """Each document and whether it is held out, see `is_heldout`."""
-    for position, document in enumerate(documents):
-        yield document, is_heldout(position, share)
+        check_file(file, columns)
+    return Documents(source, partial(_read_files, files, columns), partial(_identify_files, files, columns))
 
 
 def _chain(parts: list[Documents]) -> Documents:
@@ -105,19 +101,19 @@ def _identify_chain(parts: list[Documents]) -> str:
     return digest(*(part.fingerprint() for part in parts))
 
 
-def _read_files(files: list[Path], text_column: str) -> Iterator[Document]:
+def _read_files(files: list[Path], columns: Columns) -> Iterator[Document]:
     for file in files:
         is_text = file.name.lower().removesuffix(".gz").endswith((".txt", ".md"))
-        source = file.name.partition(".")[0] if is_text else file.resolve().parent.name
-        for text in read_file(file, text_column):
-            yield Document(text, source)
+        topic = file.name.partition(".")[0] if is_text else file.resolve().parent.name
+        for text, continues in read_file(file, columns):
+            yield Document(text, topic, continues)
 
 
-def _identify_files(files: list[Path], text_column: str) -> str:
-    return digest(identify_files(files), text_column)
+def _identify_files(files: list[Path], columns: Columns) -> str:
+    return digest(identify_files(files), *columns.named())
 
 
-def _read_hub(source: str, text_column: str) -> Documents:
+def _read_hub(source: str, columns: Columns) -> Documents:
     from datasets import load_dataset
 
     parts = source.removeprefix(HUB).split(":")
@@ -133,11 +129,12 @@ def _read_hub(source: str, text_column: str) -> Documents:
         raise InputError(
             f"Cannot open '{source}' ({first_line(error)}): check the name, the split and the network."
         ) from error
-    if rows.column_names is not None and text_column not in rows.column_names:
-        names = ", ".join(rows.column_names)
-        raise InputError(f"'{source}' has no column '{text_column}' (it has {names}): set text_column to one of them.")
-    identity = (name, configuration, split, revision, text_column)
-    return Documents(source, partial(_read_rows, rows, source, text_column), partial(digest, *identity))
+    for setting, column in columns.by_setting().items():
+        if rows.column_names is not None and column not in rows.column_names:
+            names = ", ".join(rows.column_names)
+            raise InputError(f"'{source}' has no column '{column}' (it has {names}): set {setting} to one of them.")
+    identity = (name, configuration, split, revision, *columns.named())
+    return Documents(source, partial(_read_rows, rows, source, columns), partial(digest, *identity))
 
 
 def _find_revision(name: str) -> str:
@@ -146,8 +143,8 @@ def _find_revision(name: str) -> str:
     return str(dataset_info(name).sha)
 
 
-def _read_rows(rows: Any, source: str, text_column: str) -> Iterator[Document]:
-    origin = source.removeprefix(HUB).partition(":")[0].rpartition("/")[2]
-    texts = (row[text_column] or "" for row in rows.select_columns([text_column]))
-    for text in documents_of_rows(texts):
-        yield Document(text, origin)
+def _read_rows(rows: Any, source: str, columns: Columns) -> Iterator[Document]:
+    topic = source.removeprefix(HUB).partition(":")[0].rpartition("/")[2]
+    chosen = (columns.row(row) for row in rows.select_columns(columns.named()))
+    for text, continues in documents_of_rows(chosen):
+        yield Document(text, topic, continues)

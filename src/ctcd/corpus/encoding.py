@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
-from ctcd.corpus.documents import Document, Documents, split_documents
+from ctcd.corpus.documents import Document, Documents
 from ctcd.corpus.settings import CorpusParameters
 from ctcd.corpus.shards import METADATA, ShardWriter
+from ctcd.corpus.splitting import HELDOUT, SPLITS, TRAIN, count_repetitions, with_splits
 from ctcd.errors import InputError
 from ctcd.lineage.digest import digest, tokenizer_fingerprint
 
@@ -36,15 +38,20 @@ class Counts:
 
 
 def write_shards(
-    folder: Path, documents: Documents, tokenizer: PreTrainedTokenizerBase, settings: CorpusParameters
+    folder: Path,
+    documents: Documents,
+    split: pd.DataFrame,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: CorpusParameters,
 ) -> None:
     """Tokenize all documents and write them as packed sequences, in constant memory.
 
     Args:
         folder: an empty folder to fill.
         documents: where the text comes from.
+        split: of them, as `split_documents` makes it.
         tokenizer: its vocabulary; it runs on all cores.
-        settings: sequence length and share of documents held out.
+        settings: sequence length.
 
     Raises:
         InputError: if there is no document, or a split does not fill one sequence.
@@ -56,33 +63,33 @@ def write_shards(
     backend.no_truncation()
     backend.no_padding()
     first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
-    counts = {"train": Counts(), "heldout": Counts()}
+    counts = {name: Counts() for name in SPLITS}
     token_counts = np.zeros(len(tokenizer), np.int64)
     sample: dict[str, object] = {}
 
-    def writer(split: str) -> ShardWriter:
-        return ShardWriter(folder, split, settings.sequence_length, first, last, len(tokenizer))
+    def writer(name: str) -> ShardWriter:
+        return ShardWriter(folder, name, settings.sequence_length, first, last, len(tokenizer))
 
-    with writer("train") as train, writer("heldout") as heldout:
-        writers = {"train": train, "heldout": heldout}
-        for batch in _batches(split_documents(documents, settings.heldout_share)):
+    with writer(TRAIN) as train, writer(HELDOUT) as heldout:
+        writers = {TRAIN: train, HELDOUT: heldout}
+        for batch in _batches(with_splits(documents, split)):
             encodings = backend.encode_batch_fast([document.text for document, _ in batch], add_special_tokens=False)
             learned = [np.empty(0, train.dtype)]
-            for (document, is_heldout), encoding in zip(batch, encodings, strict=True):
-                split = "heldout" if is_heldout else "train"
+            for (document, name), encoding in zip(batch, encodings, strict=True):
                 token_ids = np.array([*encoding.ids, last], train.dtype)
-                writers[split].add(token_ids)
-                _count(counts[split], document.text, len(encoding.ids))
-                if split == "train":
+                writers[name].add(token_ids)
+                _count(counts[name], document.text, len(encoding.ids))
+                if name == TRAIN:
                     learned.append(token_ids[:-1])
                 elif not sample and len(encoding.ids) >= settings.sequence_length:
                     sample = _sample(document, tokenizer)
             # Once a batch: it looks at the whole vocabulary, which may be far larger than a document.
             token_counts += np.bincount(np.concatenate(learned), minlength=len(token_counts))
-            logger.debug("tokenized %d documents", counts["train"].documents + counts["heldout"].documents)
-    for split, split_writer in writers.items():
-        counts[split].sequences = split_writer.sequences
-    _check(counts, documents, settings)
+            logger.debug("tokenized %d documents", sum(count.documents for count in counts.values()))
+    for name, split_writer in writers.items():
+        counts[name].sequences = split_writer.sequences
+    repetitions = count_repetitions(split)
+    _check(counts, repetitions, documents, settings)
 
     made_with = tokenizer_fingerprint(tokenizer)
     metadata = {
@@ -93,7 +100,8 @@ def write_shards(
         "vocabulary_size": len(tokenizer),
         "sequence_length": settings.sequence_length,
         "heldout_share": settings.heldout_share,
-        "splits": {split: asdict(count) for split, count in counts.items()},
+        "splits": {name: asdict(count) for name, count in counts.items()},
+        "duplicates": repetitions,
         "unknown_rate": float(token_counts[tokenizer.unk_token_id] / max(1, token_counts.sum())),
         "unigram_entropy": unigram_entropy(token_counts),
         "sample": sample,
@@ -107,9 +115,9 @@ def unigram_entropy(counts: np.ndarray) -> float:
     return float(-(shares * np.log(shares)).sum()) if len(shares) else math.nan
 
 
-def _batches(documents: Iterable[tuple[Document, bool]]) -> Iterator[list[tuple[Document, bool]]]:
+def _batches(documents: Iterable[tuple[Document, str]]) -> Iterator[list[tuple[Document, str]]]:
     """Enough text at once to keep all cores busy, little enough to stay small in memory."""
-    batch: list[tuple[Document, bool]] = []
+    batch: list[tuple[Document, str]] = []
     characters = 0
     for item in documents:
         batch.append(item)
@@ -130,17 +138,21 @@ def _count(counts: Counts, text: str, tokens: int) -> None:
 
 def _sample(document: Document, tokenizer: PreTrainedTokenizerBase) -> dict[str, object]:
     raw = document.text[:SAMPLE_CHARACTERS]
-    return {"source": document.source, "raw": raw, "tokens": tokenizer.tokenize(raw)}
+    return {"topic": document.topic, "raw": raw, "tokens": tokenizer.tokenize(raw)}
 
 
-def _check(counts: dict[str, Counts], documents: Documents, settings: CorpusParameters) -> None:
-    total = counts["train"].documents + counts["heldout"].documents
-    if not total:
-        raise InputError(f"The corpus '{documents.name}' has no documents: check its path and format.")
+def _check(
+    counts: dict[str, Counts],
+    repetitions: dict[str, dict[str, int]],
+    documents: Documents,
+    settings: CorpusParameters,
+) -> None:
     for split, count in counts.items():
         if not count.sequences:
+            repeated = sum(each["documents"] for each in repetitions.values())
             raise InputError(
                 f"The corpus '{documents.name}' is too short: its {split} part of {count.documents} documents and "
-                f"{count.tokens} tokens fills no sequence of {settings.sequence_length} tokens; add text or lower "
-                "corpus.sequence_length."
+                f"{count.tokens} tokens fills no sequence of {settings.sequence_length} tokens"
+                f"{f', after {repeated} documents that repeat others were left out' if repeated else ''}; add text or "
+                "lower corpus.sequence_length."
             )

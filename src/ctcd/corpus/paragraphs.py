@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 MAXIMUM_CHARACTERS = 20_000  # of a document
 
@@ -14,6 +15,23 @@ _SAMPLED_CHARACTERS = 2_000_000
 _WRAP_WIDTHS = range(40, 121)  # columns
 _SENTENCE_ENDS = (".", "!", "?", '."', '!"', '?"', ".”", "!”", "?”", ".'", ".’", ".)")
 _STARTS_PARAGRAPH = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)]|#+|>|\|)\s")
+
+
+class Row(NamedTuple):
+    """A row of a table: its text, and what names the document that it is a part of (None: it is one itself)."""
+
+    text: str
+    document: object = None
+
+
+class Piece(NamedTuple):
+    """A document's text, and whether it goes on with the file, row or book of the piece before."""
+
+    text: str
+    continues: bool
+
+
+_Text = TypeVar("_Text", str, Row)
 
 
 def join_wrapped_lines(lines: Iterable[str]) -> Iterator[str]:
@@ -61,34 +79,48 @@ def cut_documents(paragraphs: Iterable[str], characters: int = MAXIMUM_CHARACTER
         yield "\n".join(gathered)
 
 
-def documents_of_rows(rows: Iterable[str]) -> Iterator[str]:
+def pieces(texts: Iterable[str], continues: bool = False) -> Iterator[Piece]:
+    """Texts that are parts of one whole, of which the first may go on with what was before."""
+    for text in texts:
+        yield Piece(text, continues)
+        continues = True
+
+
+def documents_of_rows(rows: Iterable[Row]) -> Iterator[Piece]:
     """Documents of a table's rows: one or more for each row, or one for many where rows are lines of a running text.
 
-    The first rows tell: many empty ones (a paragraph per row, as in WikiText) or a median below 200 characters.
+    The first rows tell: many empty ones (a paragraph per row, as in WikiText) or a median below 200 characters. Rows
+    that belong to one document are never gathered.
     """
     stream = iter(rows)
     sample = _take(stream, _SAMPLED_ROWS)
-    lengths = sorted(len(row) for row in sample if row.strip())
+    lengths = sorted(len(row.text) for row in sample if row.text.strip())
     median = lengths[len(lengths) // 2] if lengths else 0
     gather = len(lengths) < 0.9 * len(sample) or median < _SHORT_ROW
-    paragraphs_of_rows = (join_wrapped_lines(row.split("\n")) for row in itertools.chain(sample, stream))
+    gather &= all(row.document is None for row in sample)
+    last = None
     if gather:
-        yield from cut_documents(itertools.chain.from_iterable(paragraphs_of_rows), _GATHERED_CHARACTERS)
-    else:
-        for paragraphs in paragraphs_of_rows:
-            yield from cut_documents(paragraphs)
+        lines = (line for row in itertools.chain(sample, stream) for line in join_wrapped_lines(row.text.split("\n")))
+        for text in cut_documents(lines, _GATHERED_CHARACTERS):
+            yield Piece(text, continues=False)
+        return
+    for row in itertools.chain(sample, stream):
+        paragraphs = join_wrapped_lines(row.text.split("\n"))
+        for piece in pieces(cut_documents(paragraphs), row.document is not None and row.document == last):
+            yield piece
+            last = row.document
 
 
-def _take(stream: Iterator[str], count: int) -> list[str]:
-    """Take the first `count` texts, fewer where they are long."""
-    taken: list[str] = []
+def _take(stream: Iterator[_Text], count: int) -> list[_Text]:
+    """Take the first `count` texts or rows, fewer where they are long."""
+    taken: list[_Text] = []
     characters = 0
     while len(taken) < count and characters < _SAMPLED_CHARACTERS:
-        text = next(stream, None)
-        if text is None:
+        item = next(stream, None)
+        if item is None:
             break
-        taken.append(text)
-        characters += len(text)
+        taken.append(item)
+        characters += len(item if isinstance(item, str) else item.text)
     return taken
 
 

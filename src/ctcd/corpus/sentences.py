@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from ctcd.corpus.documents import Document, Documents
@@ -41,12 +42,15 @@ def keep_sentences(documents: Documents, every: int = 1, most: int | None = None
         return documents
     name = documents.name + (f", 1 sentence in {every}" if every > 1 else "")
     name += "" if most is None else f", at most {most:,} sentences"
-    return Documents(name, partial(_read_some, documents, every, most), partial(_identify, documents, every, most))
+    read, identify = partial(_read_some, documents, every, most), partial(_identify, documents, every, most)
+    return replace(documents, name=name, read=read, identify=identify)
 
 
 def _read_some(documents: Documents, every: int, most: int | None) -> Iterator[Document]:
     read = kept = 0
+    continues = False
     for document in documents:
+        continues &= document.continues
         paragraphs = []
         for paragraph in document.text.split("\n"):
             sentences = split_sentences(paragraph)
@@ -56,7 +60,8 @@ def _read_some(documents: Documents, every: int, most: int | None) -> Iterator[D
             if chosen:
                 paragraphs.append(" ".join(chosen))
         if paragraphs:
-            yield Document("\n".join(paragraphs), document.source)
+            yield replace(document, text="\n".join(paragraphs), continues=continues)
+            continues = True
         if kept == most:
             return
 

@@ -30,12 +30,14 @@ class ProbesParameters(Settings):
 class CorpusParameters(Settings):
     """From documents to packed sequences of `sequence_length` tokens.
 
-    Of the sentences one in `keep_every` is kept, and of these the first `sentences`.
+    Of the sentences one in `keep_every` is kept, and of these the first `sentences`. Documents that repeat an earlier
+    one are left out, and those that are as similar to it as `near_duplicates` (None: word for word alone).
     """
 
     keep_every: PositiveInteger = 1
     sentences: PositiveInteger | None = None
     heldout_share: Annotated[float, Field(gt=0.0, le=0.5)]
+    near_duplicates: Annotated[float, Field(ge=0.5, le=1.0)] | None = 0.7
     sequence_length: Annotated[int, Field(ge=8)]
     tokenizer: TokenizerParameters
     probes: ProbesParameters

@@ -38,6 +38,7 @@ class DocumentsDataset(AbstractDataset[NoReturn, Any]):
         source: str | Sequence[str],
         filepath: str,
         text_column: str = "text",
+        document_column: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         """Describe the source.
@@ -48,11 +49,12 @@ class DocumentsDataset(AbstractDataset[NoReturn, Any]):
                 `hub:owner/name[:configuration][:split]`, or a list of these. Relative paths start at the project.
             filepath: Parquet file for the harvest of the installed packages; not used for other sources.
             text_column: column of JSON lines, Parquet and hub data sets that holds the text.
+            document_column: column of these that names the document; consecutive rows with one name are its parts.
             metadata: for plugins such as kedro-viz; not used here.
         """
         self._source = source if isinstance(source, str) else list(source)
         self._filepath = Path(filepath)
-        self._text_column = text_column
+        self._columns = (text_column, document_column)
         self.metadata = metadata
 
     def load(self) -> Any:
@@ -63,8 +65,8 @@ class DocumentsDataset(AbstractDataset[NoReturn, Any]):
             return _harvested_documents(self._source, self._filepath)
         if isinstance(self._source, str):
             # The name goes into reports: as it was given, not where it lies on this machine.
-            return replace(read_documents(_in_project(self._source), self._text_column), name=self._source)
-        documents = read_documents([_in_project(source) for source in self._source], self._text_column)
+            return replace(read_documents(_in_project(self._source), *self._columns), name=self._source)
+        documents = read_documents([_in_project(source) for source in self._source], *self._columns)
         return replace(documents, name=" + ".join(self._source))
 
     def save(self, data: NoReturn) -> None:
@@ -84,7 +86,13 @@ class DocumentsDataset(AbstractDataset[NoReturn, Any]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"source": self._source, "text_column": self._text_column, "filepath": str(self._filepath)}
+        text, document = self._columns
+        return {
+            "source": self._source,
+            "text_column": text,
+            "document_column": document,
+            "filepath": str(self._filepath),
+        }
 
 
 def _in_project(source: str) -> str:
@@ -114,7 +122,8 @@ def _harvested_documents(source: str, path: Path) -> Any:
     if _kept_fingerprint(path) != fingerprint:
         _keep(harvest(packages), fingerprint, path)
     name = f"documentation of {len(packages)} installed packages"
-    return Documents(name, partial(_read_harvest, path), partial(str, fingerprint))
+    # The harvest leaves out what it has met before.
+    return Documents(name, partial(_read_harvest, path), partial(str, fingerprint), is_distinct=True)
 
 
 def _kept_fingerprint(path: Path) -> str | None:
@@ -133,7 +142,7 @@ def _keep(documents: Sequence[Any], fingerprint: str, path: Path) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    columns = {"text": [document.text for document in documents], "source": [document.source for document in documents]}
+    columns = {"text": [document.text for document in documents], "source": [document.topic for document in documents]}
     table = pyarrow.table(columns).replace_schema_metadata({_FINGERPRINT: fingerprint})
     remove_leftovers(path.parent)
     try:
@@ -150,5 +159,5 @@ def _read_harvest(path: Path) -> Iterator[Any]:
 
     with pyarrow.parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(_DOCUMENTS_PER_BATCH):
-            for text, source in zip(batch["text"].to_pylist(), batch["source"].to_pylist(), strict=True):
-                yield Document(text, source)
+            for text, topic in zip(batch["text"].to_pylist(), batch["source"].to_pylist(), strict=True):
+                yield Document(text, topic)

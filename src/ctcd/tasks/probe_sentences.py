@@ -24,7 +24,7 @@ class SentenceDocument:
     """The good sentences of a document (or of a section of a long one).
 
     Attributes:
-        source: the document's.
+        source: the document's topic.
         runs: sentences that follow one another in a paragraph, without a gap.
     """
 
@@ -44,7 +44,7 @@ def collect_sentences(documents: Iterable[Document], enough: int) -> list[Senten
     for document in documents:
         runs = tuple(run for paragraph in document.text.split("\n") for run in _runs(paragraph, seen))
         if runs:
-            collected.append(SentenceDocument(document.source, runs))
+            collected.append(SentenceDocument(document.topic, runs))
             count += sum(map(len, runs))
         if count >= enough:
             break

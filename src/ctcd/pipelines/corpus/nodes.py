@@ -13,30 +13,40 @@ from ctcd.corpus.settings import CorpusParameters
 PROBE_CHARACTERS = 20_000_000
 
 
-def make_tokenizer(documents: Any, ready_tokenizer: Any, corpus: CorpusParameters) -> Any:
+def split_corpus(documents: Any, corpus: CorpusParameters) -> pd.DataFrame:
+    """Which documents are trained on, held out, or left out because they repeat others."""
+    from ctcd.corpus.splitting import split_documents
+
+    return split_documents(_kept(documents, corpus), corpus.heldout_share, corpus.near_duplicates)
+
+
+def make_tokenizer(documents: Any, split: pd.DataFrame, ready_tokenizer: Any, corpus: CorpusParameters) -> Any:
     """The ready tokenizer if there is one, else one trained on the documents that are not held out."""
-    from ctcd.corpus.documents import split_documents
+    from ctcd.corpus.splitting import TRAIN, documents_of
     from ctcd.corpus.tokenizer import train_tokenizer
 
     if ready_tokenizer is not None:
         return ready_tokenizer
-    split = split_documents(_kept(documents, corpus), corpus.heldout_share)
-    texts = (document.text for document, held_out in split if not held_out)
+    texts = (document.text for document in documents_of(_kept(documents, corpus), split, TRAIN))
     return train_tokenizer(texts, corpus.tokenizer)
 
 
-def tokenize_documents(documents: Any, tokenizer: Any, corpus: CorpusParameters) -> Callable[[Path], None]:
+def tokenize_documents(
+    documents: Any, split: pd.DataFrame, tokenizer: Any, corpus: CorpusParameters
+) -> Callable[[Path], None]:
     """What fills a shards folder; it runs when the catalog saves, so that nothing is held in memory."""
     from ctcd.corpus.encoding import write_shards
 
-    return partial(write_shards, documents=_kept(documents, corpus), tokenizer=tokenizer, settings=corpus)
+    return partial(write_shards, documents=_kept(documents, corpus), split=split, tokenizer=tokenizer, settings=corpus)
 
 
-def make_probing_tasks(documents: Any, corpus: CorpusParameters) -> dict[str, dict[str, pd.DataFrame]]:
+def make_probing_tasks(
+    documents: Any, split: pd.DataFrame, corpus: CorpusParameters
+) -> dict[str, dict[str, pd.DataFrame]]:
     """Tasks in GLUE's format, made from held-out documents: task -> split -> examples."""
     from ctcd.tasks.probes import make_probes
 
-    return make_probes(_heldout_documents(_kept(documents, corpus), corpus.heldout_share), corpus.probes)
+    return make_probes(_heldout_documents(_kept(documents, corpus), split), corpus.probes)
 
 
 def report_corpus(shards: Any) -> dict[str, Any]:
@@ -50,13 +60,12 @@ def _kept(documents: Any, corpus: CorpusParameters) -> Any:
     return keep_sentences(documents, corpus.keep_every, corpus.sentences)
 
 
-def _heldout_documents(documents: Any, share: float) -> Iterator[Any]:
-    from ctcd.corpus.documents import split_documents
+def _heldout_documents(documents: Any, split: pd.DataFrame) -> Iterator[Any]:
+    from ctcd.corpus.splitting import HELDOUT, documents_of
 
     characters = 0
-    for document, held_out in split_documents(documents, share):
-        if held_out:
-            yield document
-            characters += len(document.text)
-            if characters >= PROBE_CHARACTERS:
-                return
+    for document in documents_of(documents, split, HELDOUT):
+        yield document
+        characters += len(document.text)
+        if characters >= PROBE_CHARACTERS:
+            return

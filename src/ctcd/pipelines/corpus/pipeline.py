@@ -2,21 +2,25 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from ctcd.pipelines.corpus.nodes import make_probing_tasks, make_tokenizer, report_corpus, tokenize_documents
+from ctcd.pipelines.corpus import nodes
 
 
 def create_pipeline() -> Pipeline:
     """The corpus pipeline.
 
-    documents ─┬─> tokenizer ──> shards ──> corpus_report
-               └─> probes
+    documents ──> document_split ─┬─> tokenizer ──> shards ──> corpus_report
+                                  └─> probes
     """
+    split = ["documents", "document_split"]
     return Pipeline(
         [
-            Node(make_tokenizer, ["documents", "ready_tokenizer", "params:corpus"], "tokenizer", name="make_tokenizer"),
-            Node(tokenize_documents, ["documents", "tokenizer", "params:corpus"], "shards", name="tokenize_documents"),
-            Node(make_probing_tasks, ["documents", "params:corpus"], "probes", name="make_probes"),
-            Node(report_corpus, "shards", "corpus_report", name="report_corpus"),
+            Node(nodes.split_corpus, ["documents", "params:corpus"], "document_split", name="split_documents"),
+            Node(
+                nodes.make_tokenizer, [*split, "ready_tokenizer", "params:corpus"], "tokenizer", name="make_tokenizer"
+            ),
+            Node(nodes.tokenize_documents, [*split, "tokenizer", "params:corpus"], "shards", name="tokenize_documents"),
+            Node(nodes.make_probing_tasks, [*split, "params:corpus"], "probes", name="make_probes"),
+            Node(nodes.report_corpus, "shards", "corpus_report", name="report_corpus"),
         ],
         tags="corpus",
     )

@@ -1,0 +1,108 @@
+"""Which documents are trained on, held out, or left out because they repeat others."""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pandas as pd
+
+from ctcd.corpus.documents import Document, Documents
+from ctcd.corpus.duplicates import find_repetitions
+
+logger = logging.getLogger(__name__)
+
+TRAIN, HELDOUT = "train", "heldout"
+SPLITS = (TRAIN, HELDOUT)
+REPETITIONS = ("exact_duplicate", "near_duplicate")
+# Whole files that are held out and hold less than this share of what was wanted are too little.
+LEAST = 0.25
+
+
+def split_documents(documents: Documents, share: float, similarity: float | None = None) -> pd.DataFrame:
+    """Decide for each document where it goes.
+
+    Repetitions are left out, so nothing that is held out was trained on. What belongs together stays together: the
+    pieces of one file, of one row of a table, or of one book.
+
+    Args:
+        documents: read once.
+        share: of the text that is held out, about.
+        similarity: see `find_repetitions`.
+
+    Returns:
+        whole (number of the file, row or book), characters, split (train, heldout, exact_duplicate, near_duplicate);
+        a row for each document, in order.
+    """
+    wholes: list[int] = []
+    characters: list[int] = []
+
+    def texts() -> Iterator[str]:
+        for document in documents:
+            wholes.append(wholes[-1] + (not document.continues) if wholes else 0)
+            characters.append(len(document.text))
+            yield document.text
+
+    found = (None for _ in texts()) if documents.is_distinct else find_repetitions(texts(), similarity)
+    splits = [repetition or TRAIN for repetition in found]
+    table = pd.DataFrame({"whole": wholes, "characters": characters, "split": splits})
+    kept = table[table["split"] == TRAIN]
+    table.loc[_heldout(kept, share, documents.name), "split"] = HELDOUT
+    return table
+
+
+def documents_of(documents: Documents, table: pd.DataFrame, split: str) -> Iterator[Document]:
+    """The documents of one split."""
+    return (document for document, found in with_splits(documents, table) if found == split)
+
+
+def with_splits(documents: Iterable[Document], table: pd.DataFrame) -> Iterator[tuple[Document, str]]:
+    """Each document that is kept, and its split."""
+    for document, split in zip(documents, table["split"], strict=True):
+        if split in SPLITS:
+            yield document, split
+
+
+def count_repetitions(table: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """How many documents and characters were left out, by kind."""
+    counts = {}
+    for kind in REPETITIONS:
+        characters = table.loc[table["split"] == kind, "characters"]
+        counts[kind] = {"documents": len(characters), "characters": int(characters.sum())}
+    return counts
+
+
+def is_heldout(position: int, share: float) -> bool:
+    """Whether what stands at `position` (from 0) is held out.
+
+    Of every round(1 / share) consecutive ones exactly one is, at a pseudo-random place; of the first ones it is
+    the second.
+    """
+    size = round(1 / share)
+    block, place = divmod(position, size)
+    if block == 0:
+        return place == min(1, size - 1)
+    # A draw, not an identity: another one would hold other documents out.
+    drawn = hashlib.blake2b(f"{block}/{size}".encode(), digest_size=8).digest()
+    return place == int.from_bytes(drawn, "big") % size
+
+
+def _heldout(kept: pd.DataFrame, share: float, name: str) -> "pd.Index[Any]":
+    """The rows that are held out: whole files, or the end of the largest where there are too few of them.
+
+    A file with more than twice the wanted text is held out only where all are that large; then it is the smallest.
+    """
+    sizes = kept.groupby("whole")["characters"].sum()
+    wanted = share * sizes.sum()
+    small = sizes[sizes <= 2 * wanted]
+    if small.empty and len(sizes) > 1:
+        small = sizes[::-1].nsmallest(1)  # the last of equals
+    places = [place for place in range(len(small)) if len(small) == 1 or is_heldout(place, share)]
+    chosen = small.iloc[places]
+    if chosen.sum() >= LEAST * wanted:
+        return kept.index[kept["whole"].isin(chosen.index)]
+    largest = kept[kept["whole"] == sizes.idxmax()] if len(sizes) else kept
+    after = largest["characters"][::-1].cumsum()[::-1] - largest["characters"]
+    end = largest.index[1:][after.iloc[1:] < wanted]
+    logger.warning("'%s' has no whole file for the held-out text: the end of the longest one is held out.", name)
+    return end
