@@ -111,3 +111,18 @@ def test_what_is_kept_of_a_file_still_belongs_together() -> None:
 def test_without_a_cut_the_collection_stays_itself() -> None:
     whole = collection("A text.")
     assert keep_sentences(whole) is whole
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "sentences"),
+    [
+        ("de", "Das ist z. B. Dr. Klein. Er kam am 3. Mai.", ["Das ist z. B. Dr. Klein.", "Er kam am 3. Mai."]),
+        ("de", "Er kostet ca. Hundert Mark. Sie lacht.", ["Er kostet ca. Hundert Mark.", "Sie lacht."]),
+        ("fr", "M. Dupont parle. Mme. Roux écoute.", ["M. Dupont parle.", "Mme. Roux écoute."]),
+        ("en", "Mme. Roux listens.", ["Mme.", "Roux listens."]),
+        ("fi", "Dr. Virtanen tuli.", ["Dr.", "Virtanen tuli."]),
+        ("fi", "É. Zola tuli.", ["É. Zola tuli."]),
+    ],
+)
+def test_abbreviations_are_those_of_the_language(language: str, text: str, sentences: list[str]) -> None:
+    assert split_sentences(text, language) == sentences

@@ -22,7 +22,7 @@ TERMS = (
     Term(learner="student", signal="hidden_states"),
     Term(learner="teacher", signal="attention_relations", relation_heads=4),
 )
-HELDOUT = {"heldout_loss", "heldout_accuracy", "sampled_heldout_loss", "sampled_heldout_accuracy"}
+HELDOUT = {"heldout_loss", "heldout_accuracy", "heldout_loss_error", "sampled_heldout_loss", "sampled_heldout_accuracy"}
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_heldout_loss_equals_a_plain_computation(shards, tokenizer, pretraining,
     models, history = pretrain(shards, tokenizer, STANDALONE, settings, execution, store)
     training = start_training(shards, tokenizer, STANDALONE, settings, execution, "x", None)
     losses = []
-    for batch in training.heldout:
+    for batch in training.heldout["text"]:
         with torch.no_grad():
             logits = models["teacher"](input_ids=batch.input_ids).logits.flatten(0, 1)[batch.positions]
         losses.append(functional.cross_entropy(logits, batch.labels, reduction="none"))
@@ -203,7 +203,7 @@ def test_held_out_masks_do_not_follow_the_training_s_share_or_seed(shards, token
     def heldout(**changes) -> list[torch.Tensor]:
         settings = pretraining.model_copy(update=changes)
         training = start_training(shards, tokenizer, CTCD, settings, execution, "x", None)
-        return [batch.input_ids for batch in training.heldout]
+        return [batch.input_ids for batch in training.heldout["text"]]
 
     first = heldout()
     for other in (heldout(masking_share=0.4), heldout(seed=7)):

@@ -17,6 +17,7 @@ from ctcd.corpus.tokenizer import train_tokenizer
 from ctcd.distillation.methods import METHODS
 from ctcd.distillation.soft_weights import SoftWeightsParameters
 from ctcd.engine.settings import ExecutionParameters, OptimiserParameters
+from ctcd.errors import InputError
 from ctcd.lineage.settings import deep_merge
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.settings import ModelParameters
@@ -33,6 +34,8 @@ CORPUS = {
     "sequence_length": 32,
     "splits": {"train": {"sequences": 1000}},
     "fingerprint": "f00d",
+    "source": "a corpus",
+    "sources": {"de": {"train": {"sequences": 300}}, "en": {"train": {"sequences": 700}}},
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "untrained": {"method": "standalone", "budget": 0},
@@ -87,6 +90,7 @@ DEPENDENT: dict[str, set[str]] = {
     "budget": TRAINED - {"h"},  # which has a factor of its own
     "matched_operations": {"w", "r", "d"},  # the others train the pair, or have it already
     "training_share": TRAINED,
+    "sources": TRAINED,
     "batch_size": TRAINED,
     "masking_share": TRAINED,
     "temperature": SOFT,
@@ -113,6 +117,7 @@ OTHER_VALUES: dict[str, Any] = {
     "epochs": 2.5,
     "minutes": 3.0,
     "matched_operations": True,
+    "sources": ["de"],
     "heads": 4,
     "width": 64,
     "width_share": 0.5,
@@ -179,6 +184,25 @@ def test_a_setting_gives_exactly_those_trainings_another_identity_that_depend_on
     assert {TRAININGS[letter] for letter in before if before[letter] != after[letter]} == {
         TRAININGS[letter] for letter in DEPENDENT[name]
     }
+
+
+def test_epochs_are_of_the_sources_that_are_trained_on(shared: SharedPretraining) -> None:
+    epochs = shared.model_copy(update={"epochs": 4.0, "batch_size": 10})
+    steps = {
+        name: planned(epochs.model_copy(update={"sources": names}))["c"].settings.steps
+        for name, names in {"all": None, "both": ["en", "de"], "de": ["de"]}.items()
+    }
+    assert steps == {"all": 400, "both": 400, "de": 120}
+
+
+def test_the_order_of_the_sources_makes_no_other_training(shared: SharedPretraining) -> None:
+    first, second = (ids(shared.model_copy(update={"sources": names})) for names in (["de", "en"], ["en", "de"]))
+    assert first == second
+
+
+def test_a_source_that_the_corpus_has_not_is_refused(shared: SharedPretraining) -> None:
+    with pytest.raises(InputError, match="The corpus 'a corpus' has no source 'fr': choose from de, en"):
+        planned(shared.model_copy(update={"sources": ["fr"]}))
 
 
 def test_the_table_knows_no_setting_that_is_gone() -> None:

@@ -1,8 +1,8 @@
 """Documents: what a text source is made of, whatever its format."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from ctcd.errors import InputError, first_line
 from ctcd.lineage.digest import digest
 from ctcd.lineage.settings import HUB
 
+UNNAMED = "text"  # the name of the source of documents that were given without one
+DEFAULT_LANGUAGE = "en"
+
 
 @dataclass(frozen=True)
 class Document:
@@ -22,11 +25,15 @@ class Document:
         text: the paragraphs.
         topic: what it is about, or where it is from.
         continues: whether it goes on with the file, row or book that the document before it is a part of.
+        source: the name of the source that it belongs to.
+        language: of the text; it decides where sentences end.
     """
 
     text: str
     topic: str
     continues: bool = False
+    source: str = UNNAMED
+    language: str = DEFAULT_LANGUAGE
 
 
 @dataclass(frozen=True)
@@ -38,12 +45,14 @@ class Documents:
         read: Starts reading.
         identify: Computes the fingerprint.
         is_distinct: Whether it is known that nothing in it is repeated.
+        sources: The named ones that it is made of, one after the other; none if they have no names.
     """
 
     name: str
     read: Callable[[], Iterator[Document]]
     identify: Callable[[], str]
     is_distinct: bool = False
+    sources: Mapping[str, "Documents"] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
         """Identity of the content, cheap to compute: equal for equal documents, wherever they lie."""
@@ -88,6 +97,29 @@ def read_documents(
     for file in files:
         check_file(file, columns)
     return Documents(source, partial(_read_files, files, columns), partial(_identify_files, files, columns))
+
+
+def join_sources(sources: Mapping[str, Documents]) -> Documents:
+    """Sources with names, one after the other; each document knows which one it is from.
+
+    Raises:
+        InputError: if there is none.
+    """
+    named = {
+        name: replace(documents, read=partial(_read_source, documents, name)) for name, documents in sources.items()
+    }
+    joined = _chain(list(named.values()))
+    identity = partial(_identify_sources, named)
+    name = " + ".join(f"{name}: {documents.name}" for name, documents in named.items())
+    return replace(joined, name=name, identify=identity, sources=named)
+
+
+def _read_source(documents: Documents, name: str) -> Iterator[Document]:
+    return (replace(document, source=name) for document in documents)
+
+
+def _identify_sources(sources: Mapping[str, Documents]) -> str:
+    return digest([(name, documents.fingerprint()) for name, documents in sources.items()])
 
 
 def _chain(parts: list[Documents]) -> Documents:

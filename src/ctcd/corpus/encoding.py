@@ -4,8 +4,8 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,7 @@ def write_shards(
     backend.no_truncation()
     backend.no_padding()
     first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
-    counts = {name: Counts() for name in SPLITS}
+    counts = {str(source): {name: Counts() for name in SPLITS} for source in split["source"].unique()}
     token_counts = np.zeros(len(tokenizer), np.int64)
     sample: dict[str, object] = {}
 
@@ -72,41 +72,61 @@ def write_shards(
 
     with writer(TRAIN) as train, writer(HELDOUT) as heldout:
         writers = {TRAIN: train, HELDOUT: heldout}
+        last_source = ""
         for batch in _batches(with_splits(documents, split)):
             encodings = backend.encode_batch_fast([document.text for document, _ in batch], add_special_tokens=False)
             learned = [np.empty(0, train.dtype)]
             for (document, name), encoding in zip(batch, encodings, strict=True):
+                if document.source != last_source:
+                    _end_source(writers, counts.get(last_source))
+                    last_source = document.source
                 token_ids = np.array([*encoding.ids, last], train.dtype)
                 writers[name].add(token_ids)
-                _count(counts[name], document.text, len(encoding.ids))
+                _count(counts[document.source][name], document.text, len(encoding.ids))
                 if name == TRAIN:
                     learned.append(token_ids[:-1])
                 elif not sample and len(encoding.ids) >= settings.sequence_length:
                     sample = _sample(document, tokenizer)
             # Once a batch: it looks at the whole vocabulary, which may be far larger than a document.
             token_counts += np.bincount(np.concatenate(learned), minlength=len(token_counts))
-            logger.debug("tokenized %d documents", sum(count.documents for count in counts.values()))
-    for name, split_writer in writers.items():
-        counts[name].sequences = split_writer.sequences
+        _end_source(writers, counts.get(last_source))
     repetitions = count_repetitions(split)
     _check(counts, repetitions, documents, settings)
 
     made_with = tokenizer_fingerprint(tokenizer)
     metadata = {
-        "fingerprint": digest(train.digest.value, heldout.digest.value, made_with),
+        "fingerprint": digest(train.digest.value, heldout.digest.value, made_with, *_borders(counts)),
         "source": documents.name,
         "source_fingerprint": documents.fingerprint(),
         "tokenizer_fingerprint": made_with,
         "vocabulary_size": len(tokenizer),
         "sequence_length": settings.sequence_length,
         "heldout_share": settings.heldout_share,
-        "splits": {name: asdict(count) for name, count in counts.items()},
+        "splits": {name: asdict(_total(each[name] for each in counts.values())) for name in SPLITS},
+        "sources": {source: {name: asdict(count) for name, count in each.items()} for source, each in counts.items()},
         "duplicates": repetitions,
         "unknown_rate": float(token_counts[tokenizer.unk_token_id] / max(1, token_counts.sum())),
         "unigram_entropy": unigram_entropy(token_counts),
         "sample": sample,
     }
     (folder / METADATA).write_text(json.dumps(metadata, indent=2, ensure_ascii=False), encoding="utf-8")
+
+
+def _end_source(writers: Mapping[str, ShardWriter], counts: Mapping[str, Counts] | None) -> None:
+    """Let no sequence mix two sources, and count those of the one that ends."""
+    for name, count in (counts or {}).items():
+        count.sequences = writers[name].cut()
+
+
+def _borders(counts: Mapping[str, Mapping[str, Counts]]) -> list[object]:
+    """What tells apart equal sequences that belong to other sources; nothing where there is one source."""
+    if len(counts) == 1:
+        return []
+    return [{source: {name: count.sequences for name, count in each.items()} for source, each in counts.items()}]
+
+
+def _total(counts: Iterable[Counts]) -> Counts:
+    return Counts(*np.array([astuple(count) for count in counts]).sum(0).tolist())
 
 
 def unigram_entropy(counts: np.ndarray) -> float:
@@ -142,16 +162,17 @@ def _sample(document: Document, tokenizer: PreTrainedTokenizerBase) -> dict[str,
 
 
 def _check(
-    counts: dict[str, Counts],
+    counts: Mapping[str, Mapping[str, Counts]],
     repetitions: dict[str, dict[str, int]],
     documents: Documents,
     settings: CorpusParameters,
 ) -> None:
-    for split, count in counts.items():
+    for source, split, count in ((source, *item) for source, each in counts.items() for item in each.items()):
         if not count.sequences:
+            name = documents.name if len(counts) == 1 else source
             repeated = sum(each["documents"] for each in repetitions.values())
             raise InputError(
-                f"The corpus '{documents.name}' is too short: its {split} part of {count.documents} documents and "
+                f"The corpus '{name}' is too short: its {split} part of {count.documents} documents and "
                 f"{count.tokens} tokens fills no sequence of {settings.sequence_length} tokens"
                 f"{f', after {repeated} documents that repeat others were left out' if repeated else ''}; add text or "
                 "lower corpus.sequence_length."

@@ -27,6 +27,19 @@ class ProbesParameters(Settings):
     seed: int
 
 
+class SourceParameters(Settings):
+    """What is special about one source of text.
+
+    Attributes:
+        language: de, en or fr; another one has the sentences of a language without abbreviations. Unless it is given,
+            it is the source's name where that is a language, else English.
+        characters: the most that is read of it, in whole documents; so that small and large ones are balanced.
+    """
+
+    language: str | None = None
+    characters: PositiveInteger | None = None
+
+
 class CorpusParameters(Settings):
     """From documents to packed sequences of `sequence_length` tokens.
 
@@ -36,6 +49,7 @@ class CorpusParameters(Settings):
 
     keep_every: PositiveInteger = 1
     sentences: PositiveInteger | None = None
+    sources: dict[str, SourceParameters] = {}
     heldout_share: Annotated[float, Field(gt=0.0, le=0.5)]
     near_duplicates: Annotated[float, Field(ge=0.5, le=1.0)] | None = 0.7
     sequence_length: Annotated[int, Field(ge=8)]

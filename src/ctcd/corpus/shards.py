@@ -5,6 +5,7 @@ unsigned integers; `datasets.Dataset.from_file` opens each) and `metadata.json`.
 """
 
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -45,7 +46,7 @@ class ShardWriter:
         self._waiting_tokens = 0
         self._stream: pa.ipc.RecordBatchStreamWriter | None = None
         self._shards = self._bytes = 0
-        self.sequences = 0
+        self.sequences = self._last_cut = 0
         self.digest = ContentDigest()
 
     def __enter__(self) -> Self:
@@ -64,6 +65,17 @@ class ShardWriter:
         self._waiting_tokens += len(token_ids)
         if self._waiting_tokens >= ROWS_PER_BATCH * self._length:
             self._write_full_sequences()
+
+    def cut(self) -> int:
+        """Let no sequence go on with what was added before; what fills no sequence is dropped.
+
+        Returns:
+            The number of sequences since the last cut.
+        """
+        self._write_full_sequences()
+        self._waiting, self._waiting_tokens = [], 0
+        since, self._last_cut = self.sequences - self._last_cut, self.sequences
+        return since
 
     def _write_full_sequences(self) -> None:
         content = self._length - 2
@@ -150,13 +162,28 @@ class Shards:
         """The Arrow files of a split, in order."""
         return sorted(self.folder.glob(f"{split}-*.arrow"))
 
-    def sequences(self, split: str) -> Sequences:
-        """All sequences of a split, memory-mapped.
+    @property
+    def sources(self) -> list[str]:
+        """The names of the sources, in the order in which their sequences lie."""
+        return list(self.metadata["sources"])
+
+    def sequences(self, split: str, sources: Sequence[str] | None = None) -> Sequences:
+        """All sequences of a split, memory-mapped, or those of some sources alone.
 
         Raises:
-            InputError: if the split has no sequence.
+            InputError: if there is no such source, or they have no sequence.
         """
         blocks = [block for path in self.files(split) for block in _memory_map(path, self.sequence_length)]
+        if sources is not None:
+            check_sources(sources, self.sources, self.metadata["source"])
+            counts = [self.metadata["sources"][name][split]["sequences"] for name in self.sources]
+            ends = np.cumsum(counts)
+            wanted = [
+                (int(end) - count, int(end))
+                for name, count, end in zip(self.sources, counts, ends, strict=True)
+                if name in sources
+            ]
+            blocks = [part for first, last in wanted for part in _between(blocks, first, last)]
         if not blocks:
             raise InputError(f"The shards in '{self.folder}' have no {split} sequence: prepare a longer corpus.")
         return Sequences(blocks, np.cumsum([0, *map(len, blocks)]))
@@ -173,6 +200,28 @@ class Shards:
                 f"The shards in '{self.folder}' were made with another tokenizer (fingerprint {made_with}, not "
                 f"{identity}): run `kedro run --pipelines=corpus` again."
             )
+
+
+def check_sources(wanted: Iterable[str], known: Iterable[str], corpus: str) -> None:
+    """Refuse names of sources that a corpus has not.
+
+    Raises:
+        InputError: naming the first.
+    """
+    known = list(known)
+    for name in wanted:
+        if name not in known:
+            raise InputError(f"The corpus '{corpus}' has no source '{name}': choose from {', '.join(known)}.")
+
+
+def _between(blocks: list[np.ndarray], first: int, last: int) -> Iterator[np.ndarray]:
+    """The rows from `first` to before `last` of blocks that follow one another."""
+    start = 0
+    for block in blocks:
+        part = block[max(0, first - start) : max(0, last - start)]
+        if len(part):
+            yield part
+        start += len(block)
 
 
 def _memory_map(path: Path, length: int) -> list[np.ndarray]:

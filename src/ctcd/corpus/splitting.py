@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ctcd.corpus.documents import Document, Documents
+from ctcd.corpus.documents import UNNAMED, Document, Documents
 from ctcd.corpus.duplicates import find_repetitions
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ def split_documents(documents: Documents, share: float, similarity: float | None
     """Decide for each document where it goes.
 
     Repetitions are left out, so nothing that is held out was trained on. What belongs together stays together: the
-    pieces of one file, of one row of a table, or of one book.
+    pieces of one file, of one row of a table, or of one book. Of every source as large a share is held out.
 
     Args:
         documents: read once.
@@ -31,23 +31,26 @@ def split_documents(documents: Documents, share: float, similarity: float | None
         similarity: see `find_repetitions`.
 
     Returns:
-        whole (number of the file, row or book), characters, split (train, heldout, exact_duplicate, near_duplicate);
-        a row for each document, in order.
+        source, whole (number of the file, row or book), characters, split (train, heldout, exact_duplicate,
+        near_duplicate); a row for each document, in order.
     """
+    sources: list[str] = []
     wholes: list[int] = []
     characters: list[int] = []
 
     def texts() -> Iterator[str]:
         for document in documents:
+            sources.append(document.source)
             wholes.append(wholes[-1] + (not document.continues) if wholes else 0)
             characters.append(len(document.text))
             yield document.text
 
     found = (None for _ in texts()) if documents.is_distinct else find_repetitions(texts(), similarity)
     splits = [repetition or TRAIN for repetition in found]
-    table = pd.DataFrame({"whole": wholes, "characters": characters, "split": splits})
-    kept = table[table["split"] == TRAIN]
-    table.loc[_heldout(kept, share, documents.name), "split"] = HELDOUT
+    table = pd.DataFrame({"source": sources, "whole": wholes, "characters": characters, "split": splits})
+    for source, kept in table[table["split"] == TRAIN].groupby("source", sort=False):
+        name = documents.name if source == UNNAMED else str(source)
+        table.loc[_heldout(kept, share, name), "split"] = HELDOUT
     return table
 
 

@@ -1,6 +1,6 @@
 """Text in the catalog: files, a hub data set or the installed packages' documentation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,8 @@ from ctcd.lineage.settings import HUB
 INSTALLED_PACKAGES = "installed-packages"
 _FINGERPRINT = b"ctcd.fingerprint"
 _DOCUMENTS_PER_BATCH = 64
+
+Source = str | Sequence[str]
 
 
 class DocumentsDataset(AbstractDataset[NoReturn, Any]):
@@ -35,7 +37,7 @@ class DocumentsDataset(AbstractDataset[NoReturn, Any]):
     def __init__(
         self,
         *,
-        source: str | Sequence[str],
+        source: Source | Mapping[str, Source],
         filepath: str,
         text_column: str = "text",
         document_column: str | None = None,
@@ -47,27 +49,42 @@ class DocumentsDataset(AbstractDataset[NoReturn, Any]):
             source: `installed-packages` (`installed-packages:python+numpy` for some of them), or what
                 `ctcd.corpus.documents.read_documents` takes: a folder, a file, a glob,
                 `hub:owner/name[:configuration][:split]`, or a list of these. Relative paths start at the project.
+                A mapping gives several sources names: `{en: english/*.txt, de: [a.parquet, b.parquet]}`.
             filepath: Parquet file for the harvest of the installed packages; not used for other sources.
             text_column: column of JSON lines, Parquet and hub data sets that holds the text.
             document_column: column of these that names the document; consecutive rows with one name are its parts.
             metadata: for plugins such as kedro-viz; not used here.
         """
-        self._source = source if isinstance(source, str) else list(source)
+        self._source = source
         self._filepath = Path(filepath)
         self._columns = (text_column, document_column)
         self.metadata = metadata
 
     def load(self) -> Any:
         """Open the source; documents are read when they are iterated over."""
+        from ctcd.corpus.documents import join_sources
+
+        if isinstance(self._source, Mapping):
+            return join_sources({name: self._open(source) for name, source in self._source.items()})
+        return self._open(self._source)
+
+    @property
+    def source_names(self) -> list[str]:
+        """The names of the sources."""
+        from ctcd.corpus.documents import UNNAMED
+
+        return list(self._source) if isinstance(self._source, Mapping) else [UNNAMED]
+
+    def _open(self, source: Source) -> Any:
         from ctcd.corpus.documents import read_documents
 
-        if isinstance(self._source, str) and _is_harvest(self._source):
-            return _harvested_documents(self._source, self._filepath)
-        if isinstance(self._source, str):
+        if isinstance(source, str) and _is_harvest(source):
+            return _harvested_documents(source, self._filepath)
+        if isinstance(source, str):
             # The name goes into reports: as it was given, not where it lies on this machine.
-            return replace(read_documents(_in_project(self._source), *self._columns), name=self._source)
-        documents = read_documents([_in_project(source) for source in self._source], *self._columns)
-        return replace(documents, name=" + ".join(self._source))
+            return replace(read_documents(_in_project(source), *self._columns), name=source)
+        documents = read_documents([_in_project(part) for part in source], *self._columns)
+        return replace(documents, name=" + ".join(source))
 
     def save(self, data: NoReturn) -> None:
         """Refuse: sources are read only."""
@@ -76,7 +93,8 @@ class DocumentsDataset(AbstractDataset[NoReturn, Any]):
     def _exists(self) -> bool:
         from ctcd.corpus.document_files import find_files
 
-        for source in [self._source] if isinstance(self._source, str) else self._source:
+        given = self._source.values() if isinstance(self._source, Mapping) else [self._source]
+        for source in (part for each in given for part in ([each] if isinstance(each, str) else each)):
             if _is_harvest(source) or source.startswith(HUB):
                 continue
             try:

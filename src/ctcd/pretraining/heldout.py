@@ -1,6 +1,7 @@
 """Loss on held-out text."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -20,10 +21,17 @@ SEED, MASKING_SHARE = 0, 0.15
 
 
 class HeldoutScore(NamedTuple):
-    """Means over the predicted positions of held-out text."""
+    """Means over the predicted positions of held-out text.
 
-    loss: float  # nats
+    Attributes:
+        loss: in nats.
+        accuracy: a share.
+        error: of the loss, by the choice of the text: its standard error over sequences; NaN of a single one.
+    """
+
+    loss: float
     accuracy: float
+    error: float
 
 
 def heldout_batches(
@@ -43,29 +51,54 @@ def heldout_batches(
     return batches
 
 
-def first_sequences(batches: list[PredictionBatch], count: int) -> list[PredictionBatch]:
-    """The first batches, with about `count` sequences."""
-    return batches[: max(1, count // SEQUENCES_AT_ONCE)]
+def sample_of(batches: Mapping[str, list[PredictionBatch]], count: int) -> list[PredictionBatch]:
+    """The first batches of every source, with about `count` sequences, as many of each source."""
+    each = max(1, count // SEQUENCES_AT_ONCE // len(batches))
+    return [batch for of_source in batches.values() for batch in of_source[:each]]
 
 
 def evaluate(trainee: Trainee, batches: list[PredictionBatch], side_by_side: SideBySide) -> HeldoutScore:
-    """Loss and accuracy of a model over all batches, every predicted position weighing the same."""
+    """Score a model on all batches, every predicted position weighing the same."""
+    return _score(_measure(trainee, batches, side_by_side))
+
+
+def evaluate_sources(
+    trainee: Trainee, batches: Mapping[str, list[PredictionBatch]], side_by_side: SideBySide
+) -> tuple[HeldoutScore, dict[str, HeldoutScore]]:
+    """Score a model on all text, and on each source of it."""
+    measured = {source: _measure(trainee, each, side_by_side) for source, each in batches.items()}
+    return _score(torch.cat(list(measured.values()))), {source: _score(each) for source, each in measured.items()}
+
+
+def _score(sequences: Tensor) -> HeldoutScore:
+    """The means; the loss is a ratio of two sums over sequences, and so is its error (Cochran 1977, section 6.3)."""
+    loss, correct, positions = sequences.sum(0).tolist()
+    mean, count = loss / positions, len(sequences)
+    residuals = sequences[:, 0] - mean * sequences[:, 2]
+    error = float(residuals.square().sum()) * count / (count - 1) if count > 1 else math.nan
+    return HeldoutScore(mean, correct / positions, math.sqrt(error) / positions)
+
+
+def _measure(trainee: Trainee, batches: list[PredictionBatch], side_by_side: SideBySide) -> Tensor:
+    """Summed loss, number of correct predictions and of predictions of each sequence: (sequences, 3)."""
     trainee.model.eval()
-    halves = (batches[0::2], batches[1::2])
+    halves = [half for half in (batches[0::2], batches[1::2]) if half]
     with trainee.kept_weights():
-        loss, correct = torch.stack(side_by_side(*(partial(_sums, trainee, half) for half in halves))).sum(0)
+        measured = torch.cat(side_by_side(*(partial(_sums, trainee, half) for half in halves)))
     trainee.model.train()
-    positions = sum(len(batch.labels) for batch in batches)
-    return HeldoutScore(float(loss) / positions, float(correct) / positions)
+    return measured.double().cpu()
 
 
 @torch.no_grad()
 def _sums(trainee: Trainee, batches: list[PredictionBatch]) -> Tensor:
-    """Summed loss and number of correct predictions: (2,)."""
-    sums = torch.zeros(2, device=trainee.hardware.device)
+    sums = []
     for batch in batches:
         # Not the compiled function: the last batch is smaller, and every new shape would be compiled anew.
         logits = trainee.logits(batch.input_ids, batch.positions)
-        loss = functional.cross_entropy(logits.float(), batch.labels, reduction="sum")
-        sums += torch.stack([loss, (logits.argmax(1) == batch.labels).sum()])
-    return sums
+        loss = functional.cross_entropy(logits.float(), batch.labels, reduction="none")
+        correct = logits.argmax(1) == batch.labels
+        values = torch.stack([loss, correct.float(), torch.ones_like(loss)], dim=1)
+        sequences, length = batch.input_ids.shape
+        everywhere = values.new_zeros(sequences * length, 3).index_copy_(0, batch.positions, values)
+        sums.append(everywhere.view(sequences, length, 3).sum(1))
+    return torch.cat(sums)

@@ -1,5 +1,6 @@
 """The training of one variant, from its first weights (or an unfinished state) to models and their history."""
 
+import math
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -19,10 +20,11 @@ from ctcd.engine.schedule import learning_rate_factor
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
 from ctcd.lineage.state import StateStore
+from ctcd.modeling.families import FAMILIES
 from ctcd.modeling.pretrained import PretrainedModel
 from ctcd.pretraining.batches import prefetched, rows_of_step
 from ctcd.pretraining.checkpoint import resume_training, save_training
-from ctcd.pretraining.heldout import HeldoutScore, evaluate
+from ctcd.pretraining.heldout import evaluate, evaluate_sources
 from ctcd.pretraining.history import History
 from ctcd.pretraining.joint_step import JointStep, build_joint_step
 from ctcd.pretraining.masking import PredictionBatch
@@ -194,7 +196,9 @@ def _record(training: Training, tokens_per_second: float, rate_factor: float) ->
 
 def _evaluate(training: Training) -> None:
     """Measure the learning curve, on some of the held-out sequences."""
-    _add_scores(training, "sampled_heldout", _heldout_scores(training, training.heldout_sample))
+    for role, trainee in training.trainees.items():
+        score = evaluate(trainee, training.heldout_sample, training.side_by_side)
+        _add(training, role, {"sampled_heldout_loss": score.loss, "sampled_heldout_accuracy": score.accuracy})
 
 
 def _evaluate_at_the_end(training: Training) -> None:
@@ -203,20 +207,22 @@ def _evaluate_at_the_end(training: Training) -> None:
         return  # a state of the end was gone on with
     if not training.history.has(training.step, "sampled_heldout_loss"):
         _evaluate(training)  # the time budget ran out while saving: the end was not evaluated yet
-    _add_scores(training, "heldout", _heldout_scores(training, training.heldout))
+    for role, trainee in training.trainees.items():
+        score, by_source = evaluate_sources(trainee, training.heldout, training.side_by_side)
+        measured = {"heldout_loss": score.loss, "heldout_accuracy": score.accuracy, "heldout_loss_error": score.error}
+        if len(by_source) > 1:
+            measured |= {f"heldout_loss/{source}": each.loss for source, each in by_source.items()}
+        if FAMILIES[trainee.model.config.model_type].objective == "clm":
+            measured["heldout_perplexity"] = math.exp(score.loss)
+        _add(training, role, measured)
 
 
-def _add_scores(training: Training, name: str, scores: dict[Role, HeldoutScore]) -> None:
-    step, metrics = training.step, {}
-    for role, score in scores.items():
-        for metric, value in ((f"{name}_loss", score.loss), (f"{name}_accuracy", score.accuracy)):
-            training.history.add(step, step * training.tokens_per_step, role, metric, value)
-            metrics[f"{role}_{metric}"] = value
-    log_metrics(training.label, step, metrics)
-
-
-def _heldout_scores(training: Training, batches: list[PredictionBatch]) -> dict[Role, HeldoutScore]:
-    return {role: evaluate(trainee, batches, training.side_by_side) for role, trainee in training.trainees.items()}
+def _add(training: Training, role: Role, measured: Mapping[str, float]) -> None:
+    """Keep measurements of a model, and track them."""
+    step = training.step
+    for metric, value in measured.items():
+        training.history.add(step, step * training.tokens_per_step, role, metric, value)
+    log_metrics(training.label, step, {f"{role}_{metric}": value for metric, value in measured.items()})
 
 
 def _is_due(before: float, done: float, times: int) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ctcd.corpus.shards import check_sources
 from ctcd.distillation.methods import ROLES, Method, Role, find_method
 from ctcd.lineage.digest import digest
 from ctcd.modeling.families import FAMILIES
@@ -24,6 +25,7 @@ NEUTRAL: dict[str, Any] = {
     "optimiser.decay_share": 1.0,
     "soft_weights.decay_share": 1.0,
     "source_noise": 0.0,
+    "sources": None,
     "student.width_share": 1.0,
     "teacher.width_share": 1.0,
     "training_share": 1.0,
@@ -94,7 +96,7 @@ def plan_runs(
     method = find_method(variant.method, variant.weights, variant.terms)
     vocabulary = AssumedVocabulary(corpus["vocabulary_size"])
     settings = _started(variant, variant.settings(shared, seed), initial or {})
-    sequences = limited_count(corpus["splits"]["train"]["sequences"], settings.training_share)
+    sequences = limited_count(_sequences(corpus, settings.sources), settings.training_share)
     settings = in_steps(settings, method, vocabulary, corpus["sequence_length"], sequences)
     parts = {part: f"{variant.name} {part.trained[0]}, seed {seed}" for part in method.independent_parts()}
     parts = parts if len(parts) > 1 else {method: f"{variant.name}, seed {seed}"}
@@ -157,6 +159,14 @@ def planned_model(plans: list[PlannedRun], role: Role, seed: int) -> InitialMode
     return InitialModel(f"{run.id}/{role}", getattr(run.settings, role))
 
 
+def _sequences(corpus: Mapping[str, Any], sources: list[str] | None) -> int:
+    """How many training sequences a corpus has in some of its sources."""
+    if sources is None:
+        return int(corpus["splits"]["train"]["sequences"])
+    check_sources(sources, corpus["sources"], corpus["source"])
+    return sum(corpus["sources"][name]["train"]["sequences"] for name in set(sources))
+
+
 def first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
     """Name, and both values, of the first setting in which two identities differ; None if they are equal."""
     for name in sorted(found.keys() | wanted.keys()):
@@ -187,6 +197,8 @@ def _plain(method: Method) -> dict[str, Any]:
 def _deciding(settings: PretrainingParameters, method: Method, initial: Mapping[Role, str]) -> dict[str, Any]:
     """The settings that decide what is learned with a method."""
     values = settings.model_dump(exclude={"tokens", "epochs", "budget", "matched_operations"})
+    if settings.sources is not None:
+        values["sources"] = sorted(set(settings.sources))
     for role in ROLES:
         if role not in method.trained:
             del values[role]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from ctcd.distillation.methods import Role, Term, WeightName
 from ctcd.distillation.soft_weights import SoftWeightsParameters
 from ctcd.engine.settings import OptimiserParameters
-from ctcd.lineage.settings import Listed, PositiveInteger, PositiveNumber, Settings, Share, deep_merge
+from ctcd.lineage.settings import Listed, Names, PositiveInteger, PositiveNumber, Settings, Share, deep_merge
 from ctcd.modeling.settings import ModelParameters
 
 BUDGETS = ("steps", "tokens", "epochs", "minutes")
@@ -28,7 +28,8 @@ class Recipe(Settings):
     The budget is `steps`, or what is set of `tokens`, `epochs` and `minutes`; `budget` is a factor on it.
     `kept_weights` says what a finished model has: its last weights, or their moving average.
     `source_noise` is the standard deviation of noise on the logits that are learned from.
-    `training_share` is how much of the training text there is: epochs are of that part.
+    `sources` are those of the corpus that are trained on, all of them unless they are given; `training_share` is how
+    much of their text there is: epochs are of that part.
     """
 
     teacher: ModelParameters
@@ -40,6 +41,7 @@ class Recipe(Settings):
     budget: Annotated[float, Field(ge=0.0)] = 1.0
     matched_operations: bool = False
     training_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    sources: Names | None = None
     batch_size: PositiveInteger
     masking_share: Annotated[float, Field(gt=0.0, lt=1.0)]
     temperature: PositiveNumber

@@ -23,7 +23,7 @@ from ctcd.modeling.settings import ModelParameters
 from ctcd.modeling.signals import projected_widths
 from ctcd.pretraining.batches import batch_of, limited, to_device
 from ctcd.pretraining.budget import in_steps
-from ctcd.pretraining.heldout import MASKING_SHARE, first_sequences, heldout_batches
+from ctcd.pretraining.heldout import MASKING_SHARE, heldout_batches, sample_of
 from ctcd.pretraining.history import History
 from ctcd.pretraining.initial import build_initial
 from ctcd.pretraining.masking import PredictionBatch, mask_tokens, masking_for, next_tokens, with_noise_seeds
@@ -49,7 +49,7 @@ class Training:
     hardware: Hardware
     sequences: Sequences
     prepare: Prepare
-    heldout: list[PredictionBatch]
+    heldout: Mapping[str, list[PredictionBatch]]  # by source
     heldout_sample: list[PredictionBatch]
     trainees: dict[Role, Trainee]
     averages: dict[Role, MovingAverage]
@@ -100,7 +100,7 @@ def start_training(
     _check_frozen(method, frozen, tokenizer, shards)
     for given in initial.values():
         _check_fits(f"The model in '{given.folder}' to start from", given, tokenizer, shards)
-    sequences = limited(shards.sequences("train"), settings.training_share)
+    sequences = limited(shards.sequences("train", settings.sources), settings.training_share)
     settings = in_steps(settings, method, tokenizer, shards.sequence_length, len(sequences))
     hardware = choose_hardware(execution, max(shapes[role].width for role in method.trained))
     if hardware.compiles:
@@ -115,7 +115,10 @@ def start_training(
 
         return prepare
 
-    heldout = heldout_batches(shards.sequences("heldout"), preparing(MASKING_SHARE))
+    heldout = {
+        source: heldout_batches(shards.sequences("heldout", [source]), preparing(MASKING_SHARE))
+        for source in shards.sources
+    }
 
     models = {
         role: build_initial(shapes[role], initial[role].model)
@@ -135,7 +138,7 @@ def start_training(
         sequences=sequences,
         prepare=preparing(settings.masking_share),
         heldout=heldout,
-        heldout_sample=first_sequences(heldout, execution.evaluation_sequences),
+        heldout_sample=sample_of(heldout, execution.evaluation_sequences),
         # Averages first: they copy the models as they are built.
         averages={
             role: MovingAverage(model, hardware, settings.moving_average_decay, wanted)

@@ -42,7 +42,9 @@ def collect_sentences(documents: Iterable[Document], enough: int) -> list[Senten
     seen: set[str] = set()
     collected, count = [], 0
     for document in documents:
-        runs = tuple(run for paragraph in document.text.split("\n") for run in _runs(paragraph, seen))
+        runs = tuple(
+            run for paragraph in document.text.split("\n") for run in _runs(paragraph, document.language, seen)
+        )
         if runs:
             collected.append(SentenceDocument(document.topic, runs))
             count += sum(map(len, runs))
@@ -81,9 +83,9 @@ def looks_like_a_sentence(text: str) -> bool:
     )
 
 
-def _runs(paragraph: str, seen: set[str]) -> Iterator[tuple[str, ...]]:
+def _runs(paragraph: str, language: str, seen: set[str]) -> Iterator[tuple[str, ...]]:
     run: list[str] = []
-    for sentence in split_sentences(paragraph):
+    for sentence in split_sentences(paragraph, language):
         key = " ".join(_WORD.findall(sentence.casefold()))
         if looks_like_a_sentence(sentence) and key not in seen:
             seen.add(key)

@@ -56,8 +56,9 @@ def report_corpus(shards: Any) -> dict[str, Any]:
 
 def _kept(documents: Any, corpus: CorpusParameters) -> Any:
     from ctcd.corpus.sentences import keep_sentences
+    from ctcd.corpus.sources import apply_sources
 
-    return keep_sentences(documents, corpus.keep_every, corpus.sentences)
+    return keep_sentences(apply_sources(documents, corpus.sources), corpus.keep_every, corpus.sentences)
 
 
 def _heldout_documents(documents: Any, split: pd.DataFrame) -> Iterator[Any]:
