@@ -1,7 +1,6 @@
 """Loss on held-out text, by source and with its error."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest

@@ -51,12 +51,12 @@ def make_losses() -> MakeLosses:
 
     def make(nats: Mapping[str, Sequence[float]]) -> pd.DataFrame:
         rows = [
-            (model, seed, 20, 20_000, value, 0.3, 4_930_000)
+            (model, seed, 20, 20_000, value, 0.01, 0.3, 4_930_000)
             for model, values in nats.items()
             for seed, value in enumerate(values, start=1)
         ]
-        names = ["model", "pretraining_seed", "steps", "tokens", "heldout_loss", "heldout_accuracy", "parameters"]
-        return pd.DataFrame(rows, columns=names)
+        measured = ["heldout_loss", "heldout_loss_error", "heldout_accuracy", "parameters"]
+        return pd.DataFrame(rows, columns=["model", "pretraining_seed", "steps", "tokens", *measured])
 
     return make
 
@@ -95,6 +95,7 @@ def study_history() -> pd.DataFrame:
                 (20, "soft_loss", soft / 2),
                 (20, "sampled_heldout_loss", loss + 0.05),
                 (20, "heldout_loss", loss),
+                (20, "heldout_loss_error", 0.012),
                 (20, "heldout_accuracy", 0.3),
                 (20, "tokens_per_second", 1e4),
             ]
@@ -102,7 +103,7 @@ def study_history() -> pd.DataFrame:
         return pd.DataFrame(rows, columns=["pretraining_seed", "step", "tokens", "role", "metric", "value"])
 
     untrained = table(8.0, 8.1, 0.0)
-    measured = untrained["metric"].isin(["heldout_loss", "heldout_accuracy", "parameters"])
+    measured = untrained["metric"].isin(["heldout_loss", "heldout_loss_error", "heldout_accuracy", "parameters"])
     untrained = untrained[measured].assign(step=0, tokens=0)
     trained = {"standalone": table(4.0, 4.4, 0.0), "ctcd": table(3.9, 4.2, 0.2)}
     return collect_histories({"untrained": untrained, **trained})

@@ -23,6 +23,16 @@ def test_every_model_has_a_row_for_each_seed_measure_and_part(measurements: pd.D
     assert len(rows) == len(measurements) == 2 * 3 + 3
 
 
+def test_losses_by_source_are_parts(make_scores: Make, make_losses: Make) -> None:
+    losses = make_losses({"ctcd student": [4.0], "standalone student": [4.1]})
+    losses["heldout_loss/de"] = [5.0, 5.1]
+    losses["heldout_loss/en"] = [3.0, float("nan")]  # of a variant whose corpus has no such source
+    found = collect_measurements(make_scores({("ctcd", "student"): {"a": [50]}}), losses)
+    assert values_by_seed(found, "heldout_loss", "de")["standalone student"].to_dict() == {1: -5.1}
+    assert list(values_by_seed(found, "heldout_loss", "en")) == ["ctcd student"]
+    assert seed_by_seed(found)["heldout_loss"].tolist() == [4.0, 4.1]
+
+
 def test_what_no_seed_trained_is_left_out(measurements: pd.DataFrame) -> None:
     assert "majority class" not in set(measurements["model"])
 

@@ -24,11 +24,12 @@ CORPUS: dict[str, Any] = {
     "splits": {"train": COUNTS, "heldout": dict.fromkeys(COUNTS, 7)},
     "sequence_length": 64,
     "vocabulary_size": 8192,
+    "duplicates": {"exact_duplicate": {"documents": 2, "characters": 10}, "near_duplicate": dict.fromkeys(COUNTS, 0)},
     "unknown_rate": 0.00025,
     "unigram_entropy": 6.5,
     "fingerprint": "abc123",
     "tokenizer_fingerprint": "def456",
-    "sample": {"source": "numpy", "raw": "Return an array.", "tokens": ["return", "an", "array", "."]},
+    "sample": {"topic": "numpy", "raw": "Return an array.", "tokens": ["return", "an", "array", "."]},
 }
 PROVENANCE: dict[str, Any] = {
     "runs": 15,
@@ -132,6 +133,20 @@ def test_every_figure_is_drawn_in_its_place(study_scores: pd.DataFrame, study_hi
     html = render(study_scores, study_history)
     for name in ("differences-figure", "scores-figure", "losses-figure"):
         assert html.count(f'<div id="{name}"') == 1
+
+
+def test_losses_by_source_stand_in_a_table(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
+    losses = study_history[study_history["metric"] == "heldout_loss"]
+    more = [losses.assign(metric=f"heldout_loss/{name}", value=losses["value"] + 1) for name in ("de", "fr")]
+    text = words(render(study_scores, pd.concat([study_history, *more], ignore_index=True)))
+    assert "Held-out loss by source nats per token de fr" in text
+    assert "ctcd student 5.200 5.200" in text
+    assert "by source" not in words(render(study_scores, study_history))
+
+
+def test_repetitions_are_counted(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
+    text = Elements(render(study_scores, study_history)).text
+    assert re.search(r"Left out as repetitions\s*2 exact duplicates, 0 near duplicates", text)
 
 
 def test_what_is_decided_comes_before_anything_else(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:

@@ -63,6 +63,15 @@ def test_robustness_is_a_table_of_its_own() -> None:
     ]
 
 
+def test_losses_by_source_and_perplexities_are_shown_where_there_are_some(
+    study_scores: pd.DataFrame, study_losses: pd.DataFrame
+) -> None:
+    by_source = study_losses.assign(**{"heldout_loss/de": 5.0, "heldout_loss/en": 3.0})
+    text = text_of(study_scores, by_source.assign(heldout_perplexity=54.6))
+    assert "accuracy  perplexity\n" in text
+    assert text.endswith("ctcd student        5.000  3.000")
+
+
 def test_a_study_as_text(study_scores: pd.DataFrame, study_losses: pd.DataFrame) -> None:
     assert text_of(study_scores, study_losses) == "\n".join(
         [
@@ -84,14 +93,14 @@ def test_a_study_as_text(study_scores: pd.DataFrame, study_losses: pd.DataFrame)
             "ctcd teacher         71.0 ±2.5  61.0 ±2.5  66.0 ±2.5",
             "ctcd student         66.0 ±2.6  56.0 ±2.5  61.0 ±2.5",
             "",
-            "Held-out loss in nats: mean and standard deviation over 3 pre-training seeds",
-            "                     loss  spread  accuracy",
-            "untrained teacher   8.000   0.010    30.0 %",
-            "untrained student   8.100   0.010    30.0 %",
-            "standalone teacher  4.000   0.010    30.0 %",
-            "standalone student  4.400   0.010    30.0 %",
-            "ctcd teacher        3.900   0.010    30.0 %",
-            "ctcd student        4.200   0.010    30.0 %",
+            "Held-out loss in nats: mean, spread over 3 pre-training seeds, error over text",
+            "                     loss  spread  error  accuracy",
+            "untrained teacher   8.000   0.010  0.012    30.0 %",
+            "untrained student   8.100   0.010  0.012    30.0 %",
+            "standalone teacher  4.000   0.010  0.012    30.0 %",
+            "standalone student  4.400   0.010  0.012    30.0 %",
+            "ctcd teacher        3.900   0.010  0.012    30.0 %",
+            "ctcd student        4.200   0.010  0.012    30.0 %",
         ]
     )
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from ctcd.reporting.measures import MEASURES, WHOLE
 from ctcd.reporting.statistics import MEAN_OVER_TASKS, seed_tables
+from ctcd.reporting.tables import BY_SOURCE
 
 COLUMNS = ["model", "pretraining_seed", "measure", "part", "value"]
 
@@ -54,4 +55,9 @@ def _of_scores(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_losses(losses: pd.DataFrame) -> pd.DataFrame:
-    return losses.rename(columns={"heldout_loss": "value"}).assign(measure="heldout_loss", part=WHOLE)
+    """Losses in nats, on all held-out text and on each source of it where there are several."""
+    names = {"heldout_loss": WHOLE} | {
+        name: name.removeprefix(BY_SOURCE) for name in map(str, losses) if name.startswith(BY_SOURCE)
+    }
+    long = losses.rename(columns=names).melt(["model", "pretraining_seed"], list(names.values()), "part").dropna()
+    return long.assign(measure="heldout_loss")

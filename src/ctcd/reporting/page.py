@@ -17,7 +17,7 @@ from ctcd.reporting.measurements import seed_by_seed
 from ctcd.reporting.measures import MEASURES, on_part
 from ctcd.reporting.robustness import tabulate_robustness
 from ctcd.reporting.statistics import MEAN_OVER_TASKS, MEANS, difference_rows, gain_rows, model_rows, outcome
-from ctcd.reporting.tables import MAJORITY
+from ctcd.reporting.tables import MAJORITY, losses_by_source
 
 FIGURE_CONFIGURATION = {"displayModeBar": False, "responsive": True}
 # Room for the names of the panels, in pixels; the figures' own titles are taken off.
@@ -29,6 +29,7 @@ CORPUS_LABELS = {
     "tokens": "Tokens",
     "sequences": "Sequences",
     "sequence_length": "Sequence length, tokens",
+    "duplicates": "Left out as repetitions",
     "vocabulary_size": "Vocabulary, word pieces",
     "unknown_rate": "Unknown tokens",
     "unigram_entropy": "Unigram entropy, nats",
@@ -90,6 +91,9 @@ def render_report(
         seed_count=losses["pretraining_seed"].nunique(),
         seed_list=", ".join(map(str, sorted(losses["pretraining_seed"].unique()))),
         models=_models(comparison, losses),
+        has_perplexity="heldout_perplexity" in losses,
+        loss_sources=list(losses_by_source(losses)),
+        losses_by_source=_losses_by_source(losses),
         tasks=_task_headings(scores),
         means=[task for task in comparison["task"].unique() if task in MEANS],
         score_groups=_score_groups(comparison),
@@ -145,17 +149,29 @@ def _models(comparison: pd.DataFrame, losses: pd.DataFrame) -> list[dict[str, st
     by_model = {str(model): table for model, table in losses.groupby("model", sort=False)}
     result = []
     for model in rows["model"].unique():
-        row = {"model": model, "score": MISSING, "loss": "", "spread": "", "accuracy": "", "parameters": ""}
+        row = {"model": model, "score": MISSING} | dict.fromkeys(
+            ("loss", "spread", "error", "perplexity", "accuracy", "parameters"), ""
+        )
         if model in means:
             row["score"] = _score_cell(means[model])[0]
         if model in by_model:
             table = by_model[model]
             row["loss"] = number(table["heldout_loss"].mean(), 3)
             row["spread"] = number(table["heldout_loss"].std(), 3)
+            row["error"] = number(table["heldout_loss_error"].mean(), 3)
+            if "heldout_perplexity" in table:
+                row["perplexity"] = number(table["heldout_perplexity"].mean(), 1)
             row["accuracy"] = f"{number(100 * table['heldout_accuracy'].mean(), 1)} %"
             row["parameters"] = f"{number(table['parameters'].iloc[0] / 1e6, 2)} M"
         result.append(row)
     return result
+
+
+def _losses_by_source(losses: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """The model, and its losses in the order of the sources."""
+    return [
+        (str(model), [number(value, 3) for value in values]) for model, *values in losses_by_source(losses).itertuples()
+    ]
 
 
 def _by_seed(measurements: pd.DataFrame) -> dict[str, list[Any]]:
@@ -246,6 +262,9 @@ def _corpus_facts(corpus: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = dict(corpus)
     for count in ("documents", "words", "tokens", "sequences"):
         facts[count] = ", ".join(f"{split} {_plain(counts[count])}" for split, counts in splits.items())
+    facts["duplicates"] = ", ".join(
+        f"{_plain(counts['documents'])} {kind.replace('_', ' ')}s" for kind, counts in corpus["duplicates"].items()
+    )
     facts["unknown_rate"] = f"{100 * corpus['unknown_rate']:.3f} %"
     facts["unigram_entropy"] = number(corpus["unigram_entropy"], 3)
     return [(label, _plain(facts[key])) for key, label in CORPUS_LABELS.items()]

@@ -10,6 +10,8 @@ UNTRAINED = "untrained"
 MAJORITY = "majority class"
 # The seed of what no seed changes.
 NO_SEED = -1
+# What the name of the held-out loss on one source of text begins with.
+BY_SOURCE = "heldout_loss/"
 SCORE_COLUMNS = [
     "variant",
     "role",
@@ -95,15 +97,29 @@ def final_losses(histories: pd.DataFrame) -> pd.DataFrame:
         histories: as `collect_histories` makes it.
 
     Returns:
-        model, pretraining_seed, steps, tokens, heldout_loss (nats), heldout_accuracy (a share), parameters.
+        model, pretraining_seed, steps, tokens, heldout_loss (nats), heldout_loss_error (its standard error over the
+        text), heldout_accuracy (a share), parameters; heldout_perplexity where there are causal models;
+        `heldout_loss/<source>` where there are several sources of text.
     """
     table = histories.assign(model=model_names(histories))
     keys = ["model", "pretraining_seed"]
-    values = table[table["metric"].isin(["heldout_loss", "heldout_accuracy", "parameters"])]
+    by_source = [metric for metric in table["metric"].unique() if metric.startswith(BY_SOURCE)]
+    optional = [name for name in ("heldout_perplexity", *by_source) if (table["metric"] == name).any()]
+    metrics = ["heldout_loss", "heldout_loss_error", "heldout_accuracy", "parameters", *optional]
+    values = table[table["metric"].isin(metrics)]
     wide = values.pivot_table(index=keys, columns="metric", values="value", sort=False)
     ends = (
         table[table["metric"] == "heldout_loss"].set_index(keys)[["step", "tokens"]].rename(columns={"step": "steps"})
     )
     joined = ends.join(wide).reset_index()
-    columns = [*keys, "steps", "tokens", "heldout_loss", "heldout_accuracy", "parameters"]
-    return joined[columns].astype({"parameters": int})
+    return joined.reindex(columns=[*keys, "steps", "tokens", *metrics]).astype({"parameters": int})
+
+
+def losses_by_source(losses: pd.DataFrame) -> pd.DataFrame:
+    """Mean held-out loss over seeds: a row for each model, a column for each source of text, in nats.
+
+    Args:
+        losses: as `final_losses` makes it; the result has no columns where there is a single source.
+    """
+    columns = {name: name.removeprefix(BY_SOURCE) for name in map(str, losses) if name.startswith(BY_SOURCE)}
+    return losses.groupby("model", sort=False)[list(columns)].mean().rename(columns=columns)

@@ -10,6 +10,7 @@ from ctcd.reporting.formatting import counted, interval, number, percent, score,
 from ctcd.reporting.measures import MEASURES, WHOLE
 from ctcd.reporting.robustness import RobustnessTable
 from ctcd.reporting.statistics import UNITS, Unit, model_rows
+from ctcd.reporting.tables import losses_by_source
 
 GAP = "  "
 HEADING_WIDTH = 10
@@ -42,7 +43,7 @@ def study_text(
         Text without a trailing newline.
     """
     scores = scores_text(comparison, "pretraining_seed", width)
-    blocks = (_claims(claims), scores, _losses(losses), _robustness(robustness, width))
+    blocks = (_claims(claims), scores, _losses(losses), _by_source(losses), _robustness(robustness, width))
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -103,10 +104,23 @@ def _losses(losses: pd.DataFrame) -> str:
         ["", *means.index],
         ["loss", *(number(value, 3) for value in means)],
         ["spread", *(number(value, 3) for value in spreads)],
+        ["error", *(number(value, 3) for value in rows["heldout_loss_error"].mean())],
         ["accuracy", *(f"{number(100 * value, 1)} %" for value in rows["heldout_accuracy"].mean())],
     ]
+    if "heldout_perplexity" in losses:
+        columns.append(["perplexity", *(number(value, 1) for value in rows["heldout_perplexity"].mean())])
     seeds = counted(losses["pretraining_seed"].nunique(), "pre-training seed")
-    return f"Held-out loss in nats: mean and standard deviation over {seeds}\n{_aligned(columns)}"
+    title = f"Held-out loss in nats: mean, spread over {seeds}, error over text"
+    return f"{title}\n{_aligned(columns)}"
+
+
+def _by_source(losses: pd.DataFrame) -> str:
+    by_source = losses_by_source(losses)
+    if by_source.empty:
+        return ""
+    columns = [["", *by_source.index]]
+    columns += [[str(source), *(number(value, 3) for value in by_source[source])] for source in by_source]
+    return f"Held-out loss by source of text, in nats\n{_aligned(columns)}"
 
 
 def _robustness(table: RobustnessTable | None, width: int) -> str:
