@@ -42,6 +42,7 @@ def test_metadata_counts_what_is_there(shards, documents, document_split, tokeni
     shares = [count / counts.total() for count in counts.values()]
     assert metadata["unigram_entropy"] == pytest.approx(-sum(share * math.log(share) for share in shares))
     assert metadata["unknown_rate"] == pytest.approx(counts[tokenizer.unk_token_id] / counts.total())
+    assert metadata["sample"]["decoded"].startswith(metadata["sample"]["raw"].lower().split()[0])
     assert metadata["sample"]["tokens"] == tokenizer.tokenize(metadata["sample"]["raw"])
 
 

@@ -29,7 +29,12 @@ CORPUS: dict[str, Any] = {
     "unigram_entropy": 6.5,
     "fingerprint": "abc123",
     "tokenizer_fingerprint": "def456",
-    "sample": {"topic": "numpy", "raw": "Return an array.", "tokens": ["return", "an", "array", "."]},
+    "sample": {
+        "topic": "numpy",
+        "raw": "Return an array.",
+        "tokens": ["return", "an", "array", "."],
+        "decoded": "return an array.",
+    },
 }
 PROVENANCE: dict[str, Any] = {
     "runs": 15,

@@ -158,7 +158,8 @@ def _count(counts: Counts, text: str, tokens: int) -> None:
 
 def _sample(document: Document, tokenizer: PreTrainedTokenizerBase) -> dict[str, object]:
     raw = document.text[:SAMPLE_CHARACTERS]
-    return {"topic": document.topic, "raw": raw, "tokens": tokenizer.tokenize(raw)}
+    ids = tokenizer(raw, add_special_tokens=False).input_ids
+    return {"topic": document.topic, "raw": raw, "tokens": tokenizer.tokenize(raw), "decoded": tokenizer.decode(ids)}
 
 
 def _check(

@@ -1,6 +1,6 @@
 """Settings of the corpus."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -8,11 +8,12 @@ from ctcd.lineage.settings import PositiveInteger, Settings
 
 
 class TokenizerParameters(Settings):
-    """How a WordPiece tokenizer is trained.
+    """How a tokenizer is trained.
 
     Of a ready tokenizer on the hub `vocabulary_size` is what the estimate of a run assumes before it is fetched.
     """
 
+    kind: Literal["wordpiece", "byte_level_bpe", "unigram"] = "wordpiece"
     vocabulary_size: Annotated[int, Field(ge=64)]
     lowercase: bool
     minimum_frequency: PositiveInteger

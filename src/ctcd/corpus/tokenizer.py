@@ -1,4 +1,4 @@
-"""A WordPiece tokenizer, trained on the corpus or loaded."""
+"""A tokenizer, trained on the corpus or loaded."""
 
 import re
 import string
@@ -15,6 +15,7 @@ from tokenizers.trainers import WordPieceTrainer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ctcd.corpus.settings import TokenizerParameters
+from ctcd.corpus.subwords import train_byte_level_bpe, train_unigram, unigram_normalizer
 from ctcd.errors import InputError
 
 SPECIAL_TOKENS = {
@@ -29,18 +30,32 @@ ALPHABET_SIZE = 1000
 
 
 def train_tokenizer(texts: Iterable[str], settings: TokenizerParameters) -> PreTrainedTokenizerFast:
-    """Train BERT's kind of WordPiece on the first `training_characters` of some texts.
+    """Train a tokenizer on the first `training_characters` of some texts.
 
-    The same texts give the same vocabulary, byte for byte. The library's trainer alone does not: it numbers the
-    pieces of its alphabet in the order of a hash map and breaks ties between merges by these numbers. So the alphabet
-    is counted here and handed over in a fixed order.
+    The same texts give the same vocabulary, byte for byte.
 
     Raises:
-        InputError: if there is no text, or too little for the vocabulary.
+        InputError: if there is no text, or the vocabulary is too small for its characters.
     """
     sample = list(_limit(texts, settings.training_characters))
     if not any(text.strip() for text in sample):
         raise InputError("The corpus has no text to train a tokenizer on: check the documents' source.")
+    special_tokens = list(SPECIAL_TOKENS.values())
+    if settings.kind == "wordpiece":
+        return _with_special_tokens(_train_wordpiece(sample, settings))
+    if settings.kind == "byte_level_bpe":
+        return _with_special_tokens(train_byte_level_bpe(sample, settings, special_tokens))
+    characters = _characters(map(unigram_normalizer(settings).normalize_str, sample), settings)
+    return _with_special_tokens(train_unigram(sample, characters, settings, special_tokens))
+
+
+def _train_wordpiece(sample: list[str], settings: TokenizerParameters) -> Tokenizer:
+    """BERT's kind of WordPiece (Devlin et al. 2018).
+
+    The library's trainer alone gives another vocabulary each time: it numbers the pieces of its alphabet in the order
+    of a hash map and breaks ties between merges by these numbers. So the alphabet is counted here and handed over in a
+    fixed order.
+    """
     normalizer = normalizers.BertNormalizer(lowercase=settings.lowercase)
     alphabet = _alphabet(map(normalizer.normalize_str, sample), settings)
 
@@ -58,7 +73,10 @@ def train_tokenizer(texts: Iterable[str], settings: TokenizerParameters) -> PreT
     learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     learner.train_from_iterator(sample, trainer)
     vocabulary = {piece: number for piece, number in learner.get_vocab().items() if number < settings.vocabulary_size}
-    return _bert_tokenizer(vocabulary, settings.lowercase)
+    backend = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+    backend.normalizer, backend.pre_tokenizer = normalizer, pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece()
+    return backend
 
 
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
@@ -110,16 +128,14 @@ def _punctuation() -> re.Pattern[str]:
 
 def _alphabet(texts: Iterable[str], settings: TokenizerParameters) -> list[str]:
     """The corpus's characters, and those of them that continue a word, in a fixed order."""
-    counts: Counter[str] = Counter()
     words: set[str] = set()
-    for text in texts:
-        counts.update(text)
-        words.update(_punctuation().sub(" ", text).split())
-    characters = [
-        character
-        for character, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        if not character.isspace() and count >= settings.minimum_frequency
-    ][:ALPHABET_SIZE]
+
+    def seen() -> Iterator[str]:
+        for text in texts:
+            words.update(_punctuation().sub(" ", text).split())
+            yield text
+
+    characters = _characters(seen(), settings)
     continuing = {character for word in words for character in word[1:]}.intersection(characters)
     if len(SPECIAL_TOKENS) + len(characters) + len(continuing) > settings.vocabulary_size:
         raise InputError(
@@ -129,15 +145,25 @@ def _alphabet(texts: Iterable[str], settings: TokenizerParameters) -> list[str]:
     return sorted(characters) + [f"##{character}" for character in sorted(continuing)]
 
 
-def _bert_tokenizer(vocabulary: dict[str, int], lowercase: bool) -> PreTrainedTokenizerFast:
-    """BERT's tokenizer over a vocabulary, as a standard Hugging Face tokenizer."""
-    backend = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.decoder = decoders.WordPiece()
-    backend.post_processor = processors.TemplateProcessing(
+def _characters(texts: Iterable[str], settings: TokenizerParameters) -> list[str]:
+    """The characters of some normalised texts that are kept, most frequent first."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
+    return [
+        character
+        for character, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        if not character.isspace() and count >= settings.minimum_frequency
+    ][:ALPHABET_SIZE]
+
+
+def _with_special_tokens(backend: Tokenizer) -> PreTrainedTokenizerFast:
+    """A standard Hugging Face tokenizer that puts one or two texts between special tokens as BERT's does."""
+    template = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
+        special_tokens=[(token, backend.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
     )
+    own = backend.post_processor
+    backend.post_processor = template if own is None else processors.Sequence([own, template])
     return PreTrainedTokenizerFast(tokenizer_object=backend, **SPECIAL_TOKENS)
