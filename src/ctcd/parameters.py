@@ -22,6 +22,7 @@ class Parameters(Settings):
     """All parameters of a run. The last six come from `--params` alone and point the catalog elsewhere."""
 
     corpus: CorpusParameters
+    corpora: dict[str, CorpusParameters] = {}
     pretraining: SharedPretraining
     variants: dict[str, VariantParameters]
     finetuning: FinetuningParameters

@@ -12,7 +12,7 @@ DEFAULT = "ctcd"
 def register_pipelines() -> dict[str, Pipeline]:
     """Pipelines for `kedro run --pipelines=<name>`: the studies, and the stages of the study `ctcd`.
 
-    A bare `kedro run` is the study `ctcd`; `all_studies` is every study that needs no model of the user's.
+    A bare `kedro run` is the study `ctcd`; `all_studies` is every study that needs no model and no data of the user's.
 
     Raises:
         InputError: if a study file is wrong.
@@ -20,7 +20,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     declared = all_studies()
     studies = {name: study.create_pipeline(each) for name, each in declared.items()}
     variants = declared[DEFAULT].variants.values()
-    complete = [studies[name] for name, each in declared.items() if not each.needs_given_model]
+    complete = [studies[name] for name, each in declared.items() if each.is_self_contained]
     return {
         "corpus": corpus.create_pipeline(),
         "pretraining": create_pretraining_pipeline(variants),

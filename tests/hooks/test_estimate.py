@@ -16,14 +16,13 @@ from kedro.pipeline import Pipeline
 from ctcd.datasets.source_dataset import SourceDataset
 from ctcd.errors import InputError
 from ctcd.hooks import estimate
+from ctcd.hooks.declare import DeclareHook
 from ctcd.hooks.estimate import EstimateHook, Machine, duration
 from ctcd.lineage.run_store import RunStore, write_record
-from ctcd.lineage.settings import deep_merge
 from ctcd.pipeline_registry import register_pipelines
 from ctcd.pretraining.plan import plan_variants
 from ctcd.pretraining.settings import SharedPretraining, VariantParameters
 from ctcd.settings import CONFIG_LOADER_ARGS
-from ctcd.studies.loading import all_studies, declared_variants
 
 CONF = Path(__file__).parents[2] / "conf"
 Say = Callable[..., EstimateHook]
@@ -36,7 +35,8 @@ def tokenizer_source(source: str) -> SourceDataset:
 def parameters_of(environment: str, **changes: Any) -> dict[str, Any]:
     """Parameters of an environment; `pretraining__epochs=1` changes one of them."""
     loader = OmegaConfigLoader(str(CONF), env=environment, **CONFIG_LOADER_ARGS)
-    parameters = deep_merge({"variants": declared_variants(all_studies())}, copy.deepcopy(loader["parameters"]))
+    DeclareHook().after_context_created(SimpleNamespace(config_loader=loader))
+    parameters = copy.deepcopy(loader["parameters"])
     for dotted, value in changes.items():
         group, _, name = dotted.partition("__")
         parameters[group][name] = value
@@ -166,6 +166,27 @@ def test_a_run_on_a_prepared_corpus_counts_it(say: Say, caplog: pytest.LogCaptur
     parameters = parameters_of("base", pretraining__epochs=1.0, pretraining__batch_size=10)
     say(parameters, pipeline="pretraining", catalog=prepared(1000))
     assert "1.5 million tokens in standalone, ctcd" in caplog.messages[0]
+
+
+def test_variants_of_a_corpus_with_a_name_are_counted_by_that_corpus(
+    say: Say, caplog: pytest.LogCaptureFixture
+) -> None:
+    catalog = prepared(1000)
+    shards = catalog.load("shards")
+    counts = {"en": 250, "de": 250, "fr": 500}
+    sources = {name: {"train": {"sequences": count}} for name, count in counts.items()}
+    shards.metadata |= {"source": "three languages", "sources": sources}
+    own = DataCatalog({"multilingual.shards": MemoryDataset(shards, copy_mode="assign")})
+    own["multilingual.ready_tokenizer"] = tokenizer_source("train")
+    parameters = parameters_of("base", pretraining__epochs=1.0, pretraining__batch_size=10)
+    pipelines = register_pipelines()
+    only = pipelines["multilingual"].only_nodes("standalone_fr.pretrain", "ctcd_multilingual.pretrain")
+    hook = EstimateHook()
+    hook.after_context_created(SimpleNamespace(config_loader={"parameters": parameters}))
+    own["run_store"] = MemoryDataset(RunStore(Path("nowhere")), copy_mode="assign")
+    hook.before_pipeline_run(only, own)
+    # An epoch with four seeds: of 500 sequences of 128 tokens by two trainings, of 1,000 by one.
+    assert "1.0 million tokens in standalone_fr, ctcd_multilingual" in caplog.messages[0]
 
 
 def finish(parameters: dict[str, Any], store: RunStore, *names: str) -> None:

@@ -18,7 +18,7 @@ def context(request: pytest.FixtureRequest):
         yield session.load_context()
 
 
-@pytest.mark.parametrize("pipeline", ["ctcd", "evaluation"])
+@pytest.mark.parametrize("pipeline", ["ctcd", "evaluation", "multilingual"])
 def test_every_dataset_is_declared_and_has_a_layer(context, pipeline: str) -> None:
     for name in pipelines[pipeline].datasets():
         if name.startswith("params:") or name == "parameters":
@@ -28,7 +28,7 @@ def test_every_dataset_is_declared_and_has_a_layer(context, pipeline: str) -> No
         assert dataset.metadata["kedro-viz"]["layer"], name
 
 
-@pytest.mark.parametrize("pipeline", ["ctcd", "evaluation"])
+@pytest.mark.parametrize("pipeline", ["ctcd", "evaluation", "multilingual"])
 def test_everything_a_run_makes_is_versioned(context, pipeline: str) -> None:
     for name in pipelines[pipeline].all_outputs():
         assert context.catalog.get(name)._version is not None, name
@@ -40,6 +40,20 @@ def test_the_default_pipeline_is_the_study(context) -> None:
 
 def test_the_graph_stays_readable(context) -> None:
     assert len(pipelines["ctcd"].nodes) < 60
+
+
+def test_a_study_prepares_the_corpora_of_its_variants_and_no_other(context) -> None:
+    outputs = pipelines["multilingual"].all_outputs()
+    assert {"multilingual.shards", "multilingual.tokenizer", "multilingual.corpus_report"} <= outputs
+    assert not {"shards", "tokenizer", "probes", "corpus_report"} & (outputs | pipelines["multilingual"].inputs())
+    nodes = {node.name: node for node in pipelines["multilingual"].nodes}
+    assert {"multilingual.shards", "multilingual.tokenizer"} <= set(nodes["ctcd_de.pretrain"].inputs)
+    assert "multilingual.probes" in nodes["ctcd_de.finetune"].inputs
+    assert "params:corpora.multilingual" in nodes["multilingual.make_tokenizer"].inputs
+
+
+def test_what_all_studies_need_is_in_every_installation(context) -> None:
+    assert not any(name.endswith(".documents") for name in pipelines["all_studies"].inputs())
 
 
 def test_no_two_nodes_share_a_name(context) -> None:

@@ -73,7 +73,7 @@ def test_with_one_seed_every_dot_is_open_and_without_a_line(make_scores) -> None
 
 
 def test_loss_curves_have_each_trained_model_once_in_the_legend(study_history: pd.DataFrame) -> None:
-    figure = loss_curves(study_history, 6.5)
+    figure = loss_curves(study_history, {None: 6.5})
     listed = [trace.name for trace in figure.data if trace.showlegend is not False]
     assert sorted(listed) == sorted(
         ["standalone teacher", "standalone student", "ctcd teacher", "ctcd student", "unigram entropy"]
@@ -83,7 +83,7 @@ def test_loss_curves_have_each_trained_model_once_in_the_legend(study_history: p
 
 
 def test_held_out_curves_are_means_over_seeds_and_run_over_tokens(study_history: pd.DataFrame) -> None:
-    held_out = next(trace for trace in loss_curves(study_history, 6.5).data if trace.name == "ctcd student")
+    held_out = next(trace for trace in loss_curves(study_history, {None: 6.5}).data if trace.name == "ctcd student")
     assert list(held_out.x) == [0, 20_000]
     assert list(held_out.y) == pytest.approx([8.0, 4.25])  # on the sample, and not the 4.2 of the end
 
@@ -91,7 +91,7 @@ def test_held_out_curves_are_means_over_seeds_and_run_over_tokens(study_history:
 def test_every_seed_has_a_thin_line_under_the_mean(study_history: pd.DataFrame) -> None:
     traces = [
         trace
-        for trace in loss_curves(study_history, 6.5).data
+        for trace in loss_curves(study_history, {None: 6.5}).data
         if trace.legendgroup == "ctcd student" and trace.yaxis == "y"
     ]
     thin = [trace for trace in traces if trace.line.width < 1]
@@ -101,30 +101,30 @@ def test_every_seed_has_a_thin_line_under_the_mean(study_history: pd.DataFrame) 
 
 
 def test_one_seed_has_one_line(study_history: pd.DataFrame) -> None:
-    figure = loss_curves(study_history[study_history["pretraining_seed"] == 2], 6.5)
+    figure = loss_curves(study_history[study_history["pretraining_seed"] == 2], {None: 6.5})
     assert len([trace for trace in figure.data if trace.legendgroup == "ctcd student" and trace.yaxis == "y"]) == 1
 
 
 def test_a_soft_loss_that_was_not_computed_is_not_drawn(study_history: pd.DataFrame) -> None:
-    soft = [trace.name for trace in loss_curves(study_history, 6.5).data if trace.yaxis == "y3"]
+    soft = [trace.name for trace in loss_curves(study_history, {None: 6.5}).data if trace.yaxis == "y3"]
     assert [name for name in soft if name] == ["ctcd teacher", "ctcd student"]
 
 
 def test_without_any_soft_loss_there_is_no_panel_for_it(study_history: pd.DataFrame) -> None:
-    figure = loss_curves(study_history[study_history["variant"] == "standalone"], 6.5)
+    figure = loss_curves(study_history[study_history["variant"] == "standalone"], {None: 6.5})
     assert {trace.yaxis for trace in figure.data} == {"y", "y2"}
 
 
 def test_axes_show_every_loss_if_none_is_below_the_unigram_entropy(study_history: pd.DataFrame) -> None:
-    assert loss_curves(study_history, 6.5).layout.yaxis.range[1] < 8
-    assert loss_curves(study_history, 3.0).layout.yaxis.range is None
+    assert loss_curves(study_history, {None: 6.5}).layout.yaxis.range[1] < 8
+    assert loss_curves(study_history, {None: 3.0}).layout.yaxis.range is None
 
 
 def test_long_curves_are_averaged_and_not_cut() -> None:
     steps = np.arange(1, 10 * LONGEST_CURVE + 1)
     columns = {"step": steps, "tokens": steps, "metric": "hard_loss", "value": steps}
     history = pd.DataFrame({"variant": "ctcd", "role": "teacher", "pretraining_seed": 1, **columns})
-    curve = next(trace for trace in loss_curves(history, 6.5).data if trace.name == "ctcd teacher")
+    curve = next(trace for trace in loss_curves(history, {None: 6.5}).data if trace.name == "ctcd teacher")
     assert len(curve.y) == LONGEST_CURVE
     assert curve.y[0] == pytest.approx(5.5)
     assert np.mean(curve.y) == pytest.approx(steps.mean())

@@ -5,7 +5,7 @@ import pytest
 
 from ctcd.reporting.findings import find_controls
 from ctcd.reporting.statistics import compare, gains_over_random_weights, outcome
-from ctcd.reporting.tables import final_losses, model_names
+from ctcd.reporting.tables import final_losses, model_names, split_model_name
 
 Make = Callable[..., pd.DataFrame]
 NEED, WORDS = "Do the tasks need pre-training?", "Did every model learn more than word frequencies?"
@@ -14,7 +14,8 @@ NEED, WORDS = "Do the tasks need pre-training?", "Did every model learn more tha
 def controls(scores: pd.DataFrame, losses: pd.DataFrame, entropy: float = 6.5) -> dict[str, dict[str, str]]:
     pairs = gains_over_random_weights(list(model_names(scores).unique()))
     comparison = compare(scores, pairs, 0.95, "pretraining_seed")
-    return {found["question"]: found for found in find_controls(comparison, losses, entropy)}
+    entropies = {split_model_name(model)[0]: entropy for model in losses["model"]}
+    return {found["question"]: found for found in find_controls(comparison, losses, entropies)}
 
 
 def test_gains_and_losses_of_a_study_answer_both_questions(

@@ -105,7 +105,7 @@ def render(
     return render_report(
         question=question,
         claims=check_claims(claims, collect_measurements(scores, losses, *others), bootstrap, 0.95),
-        controls=find_controls(comparison, losses, corpus["unigram_entropy"]),
+        controls=find_controls(comparison, losses, dict.fromkeys(history["variant"], corpus["unigram_entropy"])),
         scores=scores,
         comparison=comparison,
         losses=losses,
@@ -113,9 +113,9 @@ def render(
         figures={
             "differences": score_differences(comparison),
             "scores": score_bars(comparison),
-            "losses": loss_curves(history, 6.5),
+            "losses": loss_curves(history, {None: 6.5}),
         },
-        corpus=corpus,
+        corpora={None: corpus},
         provenance=provenance,
     )
 
@@ -215,7 +215,8 @@ def test_numbers_of_the_tables_are_on_the_page(study_scores: pd.DataFrame, study
 
 
 def test_everything_from_data_is_escaped(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
-    corpus = {**CORPUS, "source": HOSTILE, "sample": {"source": HOSTILE, "raw": HOSTILE, "tokens": [HOSTILE, "<b>"]}}
+    sample = {"topic": HOSTILE, "raw": HOSTILE, "tokens": [HOSTILE, "<b>"], "decoded": HOSTILE}
+    corpus = {**CORPUS, "source": HOSTILE, "sample": sample}
     provenance = {
         "runs": 1,
         "facts": {HOSTILE: [HOSTILE]},

@@ -45,7 +45,12 @@ def test_the_studies_of_the_package_load() -> None:
         assert study.question.endswith("?")
         assert sum(claim.primary for claim in study.claims) == 1
     assert set(studies["ctcd"].variants) == {"untrained", "standalone", "ctcd"}
-    assert [name for name, study in studies.items() if study.needs_given_model] == ["from_ready", "from_teacher"]
+    assert [name for name, study in studies.items() if not study.is_self_contained] == [
+        "domains",
+        "from_ready",
+        "from_teacher",
+        "multilingual",
+    ]
 
 
 def test_a_study_in_a_folder_of_the_users_is_found(write: Write) -> None:
@@ -124,6 +129,12 @@ def test_settings_of_a_study_are_those_of_its_variants_unless_a_variant_says_oth
 def test_a_shared_variant_under_the_settings_of_a_study_is_another_one(write: Write) -> None:
     path = write("settings: {temperature: 2}\nvariants: {ctcd: }")
     with pytest.raises(InputError, match=r"variant 'ctcd' means one thing in '.*' and another in '.*own.yml': rename"):
+        load(path)
+
+
+def test_a_source_on_another_corpus_is_refused(write: Write) -> None:
+    path = write("variants: {standalone: , taught: {like: one_way, corpus: news}}")
+    with pytest.raises(InputError, match="'taught' learns from 'standalone', which is trained on another corpus"):
         load(path)
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from ctcd.distillation.methods import check_relation_heads, find_method
 from ctcd.errors import InputError
 from ctcd.parameters import Parameters
+from ctcd.pipelines import of_corpus
 from ctcd.pretraining.settings import Recipe, VariantParameters, referenced_model
 from ctcd.studies.study import Study
 from ctcd.tasks.tasks import chosen_tasks
@@ -33,6 +34,11 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
     except ValidationError as error:
         raise InputError(parameter_sentence(error)) from None
     for name, variant in parameters.variants.items():
+        if variant.corpus is not None and variant.corpus not in parameters.corpora:
+            raise InputError(
+                f"the variant '{name}' is trained on the corpus '{variant.corpus}', which is not described: add "
+                f"corpora.{variant.corpus} to the parameters and {variant.corpus}.documents to the catalog"
+            )
         method = find_method(variant.method, variant.weights, variant.terms)
         try:
             settings = variant.settings(parameters.pretraining, seed=0)
@@ -118,6 +124,23 @@ def check_methods(pipeline: Pipeline, parameters: Parameters, studies: Mapping[s
             )
 
 
+def check_sources(pipeline: Pipeline, parameters: Parameters, catalog: DataCatalog) -> None:
+    """Check that the corpus of each variant has the sources that the variant is trained on.
+
+    Raises:
+        InputError: naming the variant and the first source that is not there.
+    """
+    for name in {str(node.namespace) for node in pipeline.nodes} & parameters.variants.keys():
+        variant = parameters.variants[name]
+        known = getattr(catalog.get(of_corpus(variant.corpus, "documents")), "source_names", [])
+        wanted = variant.settings(parameters.pretraining, seed=0).sources or []
+        if unknown := [source for source in wanted if source not in known]:
+            raise InputError(
+                f"the variant '{name}' is trained on the source '{unknown[0]}', which its corpus has not: choose from "
+                f"{', '.join(known)}"
+            )
+
+
 def suites_read(pipeline: Pipeline, parameters: Parameters) -> set[str]:
     """The suites of tasks that the models of a pipeline are scored on."""
     names = {str(node.namespace) for node in pipeline.nodes} & parameters.variants.keys()
@@ -198,6 +221,11 @@ def check_inputs(
     for name in sorted(pipeline.inputs() - unread):
         if check := getattr(catalog.get(name), "check", None):
             check()
+        if name.endswith(".documents") and not catalog.exists(name):
+            raise InputError(
+                f"the text of the corpus '{name.removesuffix('.documents')}' is not there: name the folder that has it "
+                "with --params data_root=<folder>"
+            )
         makers = {key: len(other.nodes) for key, other in pipelines.items() if name in other.all_outputs()}
         if not makers or catalog.exists(name):
             continue

@@ -1,4 +1,7 @@
-"""What the studies declare becomes ordinary parameters, which environments and `--params` may change."""
+"""What the studies declare becomes ordinary parameters, which environments and `--params` may change.
+
+So do corpora with names: their settings are those of the section `corpus`, where they say nothing else.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +17,10 @@ from ctcd.studies.loading import all_studies, declared_variants
 
 
 class DeclareHook:
-    """Publishes the variants of all studies as `variants`, and says where the models lie that they start from."""
+    """Publishes the variants of all studies as `variants`, and the whole settings of all corpora as `corpora`.
+
+    It also says where the models lie that variants start from.
+    """
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
@@ -22,6 +28,8 @@ class DeclareHook:
         loader = context.config_loader
         declared = {"variants": declared_variants(all_studies())}
         parameters = deep_merge(declared, loader["parameters"])
+        corpora = parameters.get("corpora") or {}
+        parameters["corpora"] = {name: deep_merge(parameters["corpus"], each or {}) for name, each in corpora.items()}
         given = parameters.get("teacher") or loader["globals"].get("teacher")
         loader["parameters"] = locate_initial_models(parameters, context.project_path, given)
 

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.context import KedroContext
@@ -15,6 +15,7 @@ from kedro.pipeline import Pipeline
 
 from ctcd.errors import InputError, first_line
 from ctcd.parameters import Parameters
+from ctcd.pipelines import of_corpus
 from ctcd.studies.loading import all_studies
 from ctcd.studies.study import Variant
 
@@ -60,14 +61,21 @@ class Corpus:
     sequence_length: int
     sequences: int | None
     sentences: int | None = None
-    fingerprint: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> "Corpus":
+        """A corpus that is prepared."""
+        sequences = metadata["splits"]["train"]["sequences"]
+        return cls(metadata["vocabulary_size"], metadata["sequence_length"], sequences, metadata=metadata)
 
 
 class EstimateHook:
     """Says before the first node what the pre-training of a run takes, and again when the corpus is counted."""
 
     def __init__(self) -> None:
-        self._waits_for_corpus = False
+        self._variants: dict[str | None, list[str]] = {}
+        self._waiting: set[str | None] = set()
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -76,27 +84,35 @@ class EstimateHook:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Estimate what is going to be pre-trained, as far as it is known."""
+        """Estimate what is going to be pre-trained, as far as it is known, corpus by corpus."""
         self._catalog = catalog
         nodes = {node.name for node in pipeline.nodes}
-        self._variants = [name for name in self._parameters.variants if f"{name}.pretrain" in nodes]
-        # A corpus that was prepared before is most likely the same again: what is trained on it is known soon.
-        self._waits_for_corpus = "shards" in pipeline.all_outputs() and catalog.exists("shards")
-        if self._variants and not self._waits_for_corpus:
-            self._say(made=pipeline.all_outputs())
+        self._variants, self._waiting = {}, set()
+        for name, variant in self._parameters.variants.items():
+            if f"{name}.pretrain" in nodes:
+                self._variants.setdefault(variant.corpus, []).append(name)
+        for corpus in self._variants:
+            # A corpus that was prepared before is most likely the same again: what is trained on it is known soon.
+            shards = of_corpus(corpus, "shards")
+            if shards in pipeline.all_outputs() and catalog.exists(shards):
+                self._waiting.add(corpus)
+            else:
+                self._say(corpus, made=pipeline.all_outputs())
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str) -> None:
         """Estimate with the corpus as it is, where it was unknown or assumed."""
-        if dataset_name == "shards" and self._variants and self._waits_for_corpus:
-            self._say(made=set())
+        for corpus in [each for each in self._waiting if of_corpus(each, "shards") == dataset_name]:
+            self._say(corpus, made=set())
 
-    def _say(self, made: AbstractSet[str]) -> None:
+    def _say(self, name: str | None, made: AbstractSet[str]) -> None:
+        self._waiting.discard(name)
         try:
-            corpus = _corpus(self._parameters, self._catalog, made)
-            in_epochs = _in_epochs(self._parameters, self._variants)
-            self._waits_for_corpus = in_epochs and (corpus.sequences is None or corpus.sentences is not None)
-            _log_estimate(self._parameters, self._variants, corpus, self._catalog.load("run_store"))
+            corpus = _corpus(name, self._parameters, self._catalog, made)
+            in_epochs = _in_epochs(self._parameters, self._variants[name])
+            if in_epochs and (corpus.sequences is None or corpus.sentences is not None):
+                self._waiting.add(name)
+            _log_estimate(self._parameters, self._variants[name], corpus, self._catalog.load("run_store"))
         except InputError:
             raise
         except Exception as error:  # e.g. no GPU memory to measure with, or a file problem that a later node reports
@@ -109,39 +125,34 @@ def _in_epochs(parameters: Parameters, names: Sequence[str]) -> bool:
     return any(settings.epochs is not None for settings in variants)
 
 
-def _corpus(parameters: Parameters, catalog: DataCatalog, made: AbstractSet[str]) -> Corpus:
-    """What is known of the corpus, of whose datasets the run is going to make some."""
+def _corpus(name: str | None, parameters: Parameters, catalog: DataCatalog, made: AbstractSet[str]) -> Corpus:
+    """What is known of a corpus, of whose datasets the run is going to make some."""
     from ctcd.pretraining.estimate import assumed_sequences
 
-    if "shards" not in made:
-        metadata = catalog.load("shards").metadata
-        return Corpus(
-            metadata["vocabulary_size"],
-            metadata["sequence_length"],
-            metadata["splits"]["train"]["sequences"],
-            fingerprint=metadata["fingerprint"],
-        )
-    ready: Any = catalog.get("ready_tokenizer")
-    tokenizer = ready.load_local() if "tokenizer" in made else catalog.load("tokenizer")
-    size = parameters.corpus.tokenizer.vocabulary_size if tokenizer is None else len(tokenizer)
-    sequences, sentences = assumed_sequences(parameters.corpus), parameters.corpus.sentences
-    return Corpus(size, parameters.corpus.sequence_length, sequences, sentences)
+    shards, trained, given = (of_corpus(name, kind) for kind in ("shards", "tokenizer", "ready_tokenizer"))
+    if shards not in made:
+        return Corpus.of(catalog.load(shards).metadata)
+    settings = parameters.corpus if name is None else parameters.corpora[name]
+    ready: Any = catalog.get(given)
+    tokenizer = ready.load_local() if trained in made else catalog.load(trained)
+    size = settings.tokenizer.vocabulary_size if tokenizer is None else len(tokenizer)
+    return Corpus(size, settings.sequence_length, assumed_sequences(settings), settings.sentences)
 
 
 def _missing_runs(
     parameters: Parameters, names: Sequence[str], corpus: Corpus, store: "RunStore"
 ) -> dict[str, list["PlannedRun"]]:
-    """The trainings of some variants that are not finished, each under the first variant that needs it."""
+    """The trainings of some variants on a corpus that are not finished, each under the first variant that needs it."""
     from ctcd.pretraining.plan import plan_variants
 
     declared = {variant.name: variant for study in all_studies().values() for variant in study.in_order()}
     needed = _with_parents(names, declared)
     variants = {name: parameters.variants[name] for name in declared if name in needed}
-    metadata = {
+    metadata = corpus.metadata or {
         "vocabulary_size": corpus.vocabulary_size,
         "sequence_length": corpus.sequence_length,
         "splits": {"train": {"sequences": corpus.sequences or 0}},
-        "fingerprint": corpus.fingerprint,
+        "fingerprint": "",
     }
     sources = {name: declared[name].source for name in variants}
     planned = plan_variants(variants, sources, parameters.pretraining, metadata)

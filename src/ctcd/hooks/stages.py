@@ -19,6 +19,7 @@ from ctcd.hooks.checks import (
     check_inputs,
     check_methods,
     check_parameters,
+    check_sources,
     suites_read,
 )
 from ctcd.parameters import Parameters
@@ -67,8 +68,10 @@ class ProjectHooks:
         self._forget()
         if self._parameters is not None:
             check_methods(pipeline, self._parameters, all_studies())
+            check_sources(pipeline, self._parameters, catalog)
             check_initial_models(pipeline, catalog, self._parameters, all_studies())
-            self._unread = {"probes"} - suites_read(pipeline, self._parameters)
+            probes = {name for name in pipeline.inputs() if name.rpartition(".")[2] == "probes"}
+            self._unread = set() if "probes" in suites_read(pipeline, self._parameters) else probes
         if not run_params["only_missing_outputs"]:
             check_inputs(pipeline, catalog, run_params["load_versions"], self._unread)
         run_store: Any = catalog.get("run_store")

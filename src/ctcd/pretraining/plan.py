@@ -161,7 +161,7 @@ def planned_model(plans: list[PlannedRun], role: Role, seed: int) -> InitialMode
 
 def _sequences(corpus: Mapping[str, Any], sources: list[str] | None) -> int:
     """How many training sequences a corpus has in some of its sources."""
-    if sources is None:
+    if sources is None or "sources" not in corpus:  # the estimate of a run does not know them before they are read
         return int(corpus["splits"]["train"]["sequences"])
     check_sources(sources, corpus["sources"], corpus["source"])
     return sum(corpus["sources"][name]["train"]["sequences"] for name in set(sources))

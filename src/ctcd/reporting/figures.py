@@ -96,8 +96,13 @@ def score_differences(comparison: pd.DataFrame) -> go.Figure:
     return _finished(figure, "Differences between methods", height=130 + panels * height)
 
 
-def loss_curves(history: pd.DataFrame, unigram_entropy: float) -> go.Figure:
-    """Draw held-out loss over tokens beside the unigram entropy, and the hard and soft training losses below."""
+def loss_curves(history: pd.DataFrame, unigram_entropies: Mapping[str | None, float]) -> go.Figure:
+    """Draw held-out loss over tokens beside the unigram entropy, and the hard and soft training losses below.
+
+    Args:
+        history: as `collect_histories` makes it.
+        unigram_entropies: by the name of the corpus, None for the one that has no name.
+    """
     curves = history[history["metric"].isin(LOSS_PANELS) & history["role"].isin(ROLES)]
     curves = curves.assign(model=model_names(curves))
     curves = curves[curves.groupby("model")["tokens"].transform("max") > 0]  # untrained models have no curve
@@ -120,17 +125,19 @@ def loss_curves(history: pd.DataFrame, unigram_entropy: float) -> go.Figure:
         figure.update_yaxes(title="nats per token", row=panel)
         if metric != "soft_loss":
             values = curves.loc[curves["metric"] == metric, "value"]
-            figure.update_yaxes(range=_range_up_to_entropy(values, unigram_entropy), row=panel)
-    figure.add_scatter(
-        x=[0, int(curves["tokens"].max()) if len(curves) else 1],
-        y=[unigram_entropy, unigram_entropy],
-        name="unigram entropy",
-        mode="lines",
-        line={"color": NEUTRAL, "dash": "dot", "width": 1.5},
-        hovertemplate="unigram entropy: %{y:.3f} nats<extra></extra>",
-        row=1,
-        col=1,
-    )
+            figure.update_yaxes(range=_range_up_to_entropy(values, max(unigram_entropies.values())), row=panel)
+    for corpus, entropy in unigram_entropies.items():
+        name = f"unigram entropy of {corpus}" if corpus else "unigram entropy"
+        figure.add_scatter(
+            x=[0, int(curves["tokens"].max()) if len(curves) else 1],
+            y=[entropy, entropy],
+            name=name,
+            mode="lines",
+            line={"color": NEUTRAL, "dash": "dot", "width": 1.5},
+            hovertemplate=f"{name}: %{{y:.3f}} nats<extra></extra>",
+            row=1,
+            col=1,
+        )
     figure.update_xaxes(zeroline=False, rangemode="tozero")
     figure.update_xaxes(title="tokens seen in pre-training", row=len(metrics))
     figure.update_annotations(x=0, xanchor="left", font={"size": 13})

@@ -51,7 +51,7 @@ def render_report(
     losses: pd.DataFrame,
     measurements: pd.DataFrame,
     figures: Mapping[str, go.Figure],
-    corpus: Mapping[str, Any],
+    corpora: Mapping[str | None, Mapping[str, Any]],
     provenance: Mapping[str, Any],
 ) -> str:
     """Write the whole report.
@@ -65,7 +65,7 @@ def render_report(
         losses: as `final_losses` makes it.
         measurements: as `collect_measurements` makes it.
         figures: `differences`, `scores` and `losses`.
-        corpus: the metadata of the shards.
+        corpora: the metadata of the shards by the name of the corpus, None for the one that has no name.
         provenance: as `describe_runs` makes it.
 
     Returns:
@@ -100,9 +100,15 @@ def render_report(
         uneven_seeds=_uneven_seeds(comparison),
         robustness=tabulate_robustness(measurements, confidence),
         by_seed=_by_seed(measurements),
-        unigram_entropy=corpus["unigram_entropy"],
-        corpus=_corpus_facts(corpus),
-        sample=corpus["sample"],
+        corpora=[
+            {
+                "name": name or "",
+                "unigram_entropy": corpus["unigram_entropy"],
+                "facts": _corpus_facts(corpus),
+                "sample": corpus["sample"],
+            }
+            for name, corpus in corpora.items()
+        ],
         provenance=[(name, "; ".join(values)) for name, values in provenance["facts"].items() if values],
         runs=provenance["runs"],
         settings=json.dumps(provenance["settings"], indent=2, ensure_ascii=False),

@@ -211,6 +211,11 @@ def _check_sources(variants: Mapping[str, Variant], path: Path) -> None:
                 f"In the study '{path}', '{variant.name}' learns from the {frozen} of '{source.name}', which trains "
                 "none: choose another source."
             )
+        if source.corpus != variant.corpus:
+            raise InputError(
+                f"In the study '{path}', '{variant.name}' learns from '{source.name}', which is trained on another "
+                "corpus: choose a source on the same one."
+            )
         if source.source is not None:
             raise InputError(
                 f"In the study '{path}', '{variant.name}' learns from '{source.name}', which learns from another "
@@ -230,6 +235,11 @@ def _check_initial(variants: Mapping[str, Variant], path: Path) -> None:
                 raise InputError(
                     f"In the study '{path}', '{variant.name}' starts from the {role} of '{name}', which trains none: "
                     "choose another model."
+                )
+            if variants[name].corpus != variant.corpus:
+                raise InputError(
+                    f"In the study '{path}', '{variant.name}' starts from '{name}', which is trained on another "
+                    "corpus: choose a model on the same one."
                 )
     try:
         TopologicalSorter({name: variant.parents for name, variant in variants.items()}).prepare()

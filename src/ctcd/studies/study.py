@@ -80,12 +80,17 @@ class Study:
     variants: Mapping[str, Variant]
     claims: tuple[Claim, ...]
 
+    @property
+    def corpora(self) -> list[str | None]:
+        """The names of the corpora that its variants are trained on; None for the one that has no name."""
+        return list(dict.fromkeys(variant.corpus for variant in self.variants.values()))
+
     def in_order(self) -> list[Variant]:
         """The variants, each behind those whose models it needs."""
         needs = {name: variant.parents for name, variant in self.variants.items()}
         return [self.variants[name] for name in TopologicalSorter(needs).static_order()]
 
     @property
-    def needs_given_model(self) -> bool:
-        """Whether a variant needs a model that the user names."""
-        return any(variant.needs_given_model for variant in self.variants.values())
+    def is_self_contained(self) -> bool:
+        """Whether it needs neither a model that the user names nor the text of a corpus with a name."""
+        return all(variant.corpus is None and not variant.needs_given_model for variant in self.variants.values())

@@ -5,14 +5,14 @@ from kedro.pipeline import Node, Pipeline
 from ctcd.pipelines.corpus import nodes
 
 
-def create_pipeline() -> Pipeline:
-    """The corpus pipeline.
+def create_pipeline(corpus: str | None = None) -> Pipeline:
+    """The preparation of a corpus; one with a name has a namespace of that name.
 
     documents ──> document_split ─┬─> tokenizer ──> shards ──> corpus_report
                                   └─> probes
     """
     split = ["documents", "document_split"]
-    return Pipeline(
+    pipeline = Pipeline(
         [
             Node(nodes.split_corpus, ["documents", "params:corpus"], "document_split", name="split_documents"),
             Node(
@@ -24,3 +24,6 @@ def create_pipeline() -> Pipeline:
         ],
         tags="corpus",
     )
+    if corpus is None:
+        return pipeline
+    return Pipeline(pipeline, namespace=corpus, parameters={"params:corpus": f"params:corpora.{corpus}"})

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from ctcd.pipelines import LONG
+from ctcd.pipelines import LONG, of_corpus
 from ctcd.pipelines.finetuning.nodes import find_hard_examples, finetune_models, measure_robustness
 from ctcd.studies.study import Variant
 
@@ -39,7 +39,7 @@ def create_pipeline(variant: Variant) -> Pipeline:
     return Pipeline(
         [finetune, measure, compare] if len(variant.trained) == 2 else [finetune, measure],
         namespace=variant.name,
-        inputs={*SUITES, *STORES},
+        inputs={name: name for name in [*SUITES, *STORES]} | {"probes": of_corpus(variant.corpus, "probes")},
         parameters={
             "params:finetuning": "params:finetuning",
             "params:variant": f"params:variants.{variant.name}",

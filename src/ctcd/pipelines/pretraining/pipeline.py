@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from ctcd.pipelines import LONG
+from ctcd.pipelines import LONG, of_corpus
 from ctcd.pipelines.pretraining.nodes import pretrain_models
 from ctcd.pretraining.settings import GIVEN
 from ctcd.studies.study import Variant
@@ -13,10 +13,11 @@ def create_pipeline(variant: Variant) -> Pipeline:
 
     shards, tokenizer, run_store (, models that it learns or starts from) ──> <variant>.models, .history, .runs
     """
-    shared = ["shards", "tokenizer", "run_store"]
+    shards, tokenizer = (of_corpus(variant.corpus, kind) for kind in ("shards", "tokenizer"))
+    shared = [shards, tokenizer, "run_store"]
     inputs = {
-        "shards": "shards",
-        "tokenizer": "tokenizer",
+        "shards": shards,
+        "tokenizer": tokenizer,
         "pretraining": "params:pretraining",
         "variant": "params:variant",
         "execution": "params:execution",

@@ -22,7 +22,7 @@ Record = Mapping[str, Any]
 
 def check_models(
     study: Study,
-    corpus_report: Mapping[str, Any],
+    corpora: Mapping[str | None, Mapping[str, Any]],
     pretraining: SharedPretraining,
     variants: Mapping[str, Any],
     records: Mapping[str, Sequence[Record]],
@@ -36,19 +36,20 @@ def check_models(
     from ctcd.pretraining.check import check_records, check_scores
     from ctcd.pretraining.plan import plan_variants
 
-    ordered = study.in_order()
-    settings = {variant.name: VariantParameters.model_validate(variants[variant.name]) for variant in ordered}
-    sources = {variant.name: variant.source for variant in ordered}
-    planned = plan_variants(settings, sources, pretraining, corpus_report)
-    for variant in ordered:
-        check_records(variant.name, records[variant.name], planned[variant.name])
-        check_scores(variant.name, records[variant.name], list(scores[variant.name]["run"].unique()))
+    for corpus, corpus_report in corpora.items():
+        ordered = [variant for variant in study.in_order() if variant.corpus == corpus]
+        settings = {variant.name: VariantParameters.model_validate(variants[variant.name]) for variant in ordered}
+        sources = {variant.name: variant.source for variant in ordered}
+        planned = plan_variants(settings, sources, pretraining, corpus_report)
+        for variant in ordered:
+            check_records(variant.name, records[variant.name], planned[variant.name])
+            check_scores(variant.name, records[variant.name], list(scores[variant.name]["run"].unique()))
     return [record for variant in study.variants for record in records[variant]]
 
 
 def score_majority(
     study: Study,
-    probes: Suite,
+    probes: Mapping[str | None, Suite],
     glue: Suite,
     extra: Suite,
     finetuning: FinetuningParameters,
@@ -57,14 +58,14 @@ def score_majority(
     """What the most frequent class scores on every task of the study: the floor of the report."""
     from ctcd.pipelines.finetuning.nodes import score_majority
 
-    differences = [VariantParameters.model_validate(variants[name]).finetuning for name in study.variants]
-    tables = [score_majority(probes, glue, extra, finetuning.changed(each)) for each in _unique(differences)]
+    chosen = _tasks_by_corpus(study, variants)
+    tables = [score_majority(probes[corpus], glue, extra, finetuning.changed(each)) for corpus, each in chosen]
     return pd.concat(tables, ignore_index=True).drop_duplicates(["task", "split", "metric"])
 
 
 def check_tasks(
     study: Study,
-    probes: Suite,
+    probes: Mapping[str | None, Suite],
     glue: Suite,
     extra: Suite,
     finetuning: FinetuningParameters,
@@ -73,9 +74,15 @@ def check_tasks(
     """What is wrong with the examples of the study's tasks, counted."""
     from ctcd.pipelines.finetuning.nodes import check_tasks
 
-    differences = [VariantParameters.model_validate(variants[name]).finetuning for name in study.variants]
-    tables = [check_tasks(probes, glue, extra, finetuning.changed(each)) for each in _unique(differences)]
+    chosen = _tasks_by_corpus(study, variants)
+    tables = [check_tasks(probes[corpus], glue, extra, finetuning.changed(each)) for corpus, each in chosen]
     return pd.concat(tables, ignore_index=True).drop_duplicates()
+
+
+def _tasks_by_corpus(study: Study, variants: Mapping[str, Any]) -> list[tuple[str | None, dict[str, Any]]]:
+    """The corpora and settings of fine-tuning that the study's variants have, each combination once."""
+    settings = {name: VariantParameters.model_validate(variants[name]).finetuning for name in study.variants}
+    return _unique([(variant.corpus, settings[name]) for name, variant in study.variants.items()])
 
 
 def compare_scores(study: Study, scores: pd.DataFrame, reporting: ReportingParameters) -> pd.DataFrame:
@@ -131,7 +138,7 @@ def decide_claims(
 
 
 def draw_figures(
-    comparison: pd.DataFrame, histories: pd.DataFrame, corpus_report: Mapping[str, Any]
+    comparison: pd.DataFrame, histories: pd.DataFrame, corpora: Mapping[str | None, Mapping[str, Any]]
 ) -> tuple[Figure, ...]:
     """Score differences, score bars and loss curves."""
     from ctcd.reporting.figures import loss_curves, score_bars, score_differences
@@ -139,7 +146,7 @@ def draw_figures(
     return (
         score_differences(comparison),
         score_bars(comparison),
-        loss_curves(histories, corpus_report["unigram_entropy"]),
+        loss_curves(histories, {corpus: report["unigram_entropy"] for corpus, report in corpora.items()}),
     )
 
 
@@ -152,6 +159,7 @@ def describe_models(records: Sequence[Record]) -> dict[str, Any]:
 
 def write_report(
     study: Study,
+    corpora: Mapping[str | None, Mapping[str, Any]],
     scores: pd.DataFrame,
     comparison: pd.DataFrame,
     claims: pd.DataFrame,
@@ -160,7 +168,6 @@ def write_report(
     score_differences: Figure,
     score_bars: Figure,
     loss_curves: Figure,
-    corpus_report: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> tuple[str, str]:
     """The page, and the summary for the terminal."""
@@ -169,16 +176,17 @@ def write_report(
     from ctcd.reporting.robustness import tabulate_robustness
     from ctcd.reporting.terminal import study_text
 
+    entropies = {name: corpora[variant.corpus]["unigram_entropy"] for name, variant in study.variants.items()}
     page = render_report(
         question=study.question,
         claims=claims,
-        controls=find_controls(comparison, losses, corpus_report["unigram_entropy"]),
+        controls=find_controls(comparison, losses, entropies),
         scores=scores,
         comparison=comparison,
         losses=losses,
         measurements=measurements,
         figures={"differences": score_differences, "scores": score_bars, "losses": loss_curves},
-        corpus=corpus_report,
+        corpora=corpora,
         provenance=provenance,
     )
     robustness = tabulate_robustness(measurements, float(comparison["confidence"].iloc[0]))

@@ -8,7 +8,7 @@ import pandas as pd
 from kedro.pipeline import Node, Pipeline
 
 from ctcd.finetuning.settings import FinetuningParameters
-from ctcd.pipelines.finetuning.pipeline import SUITES
+from ctcd.pipelines import of_corpus
 from ctcd.pipelines.report import nodes
 from ctcd.pretraining.settings import SharedPretraining
 from ctcd.reporting.settings import ReportingParameters
@@ -19,7 +19,7 @@ def create_pipeline(study: Study) -> Pipeline:
     """The report of a study; its outputs begin with `report.<study>.`.
 
     <variant>.runs, <variant>.scores ──> check_models ──> runs ──> provenance
-    probes, glue, extra ──> majority_scores, task_checks
+    <corpus>.probes, glue, extra ──> majority_scores, task_checks
     <variant>.scores, majority_scores ──> scores ──> comparison ──> figures
     <variant>.predictions ──> paired_bootstrap, confusions
     <variant>.history ──> histories ──> heldout_losses
@@ -29,21 +29,21 @@ def create_pipeline(study: Study) -> Pipeline:
     """
     variants = list(study.variants)
 
-    def check_models(
-        corpus_report: dict[str, Any], pretraining: SharedPretraining, every_variant: dict[str, Any], *inputs: Any
-    ) -> Any:
-        records, scores = inputs[: len(variants)], inputs[len(variants) :]
-        return nodes.check_models(study, corpus_report, pretraining, every_variant, _named(records), _named(scores))
+    def check_models(pretraining: SharedPretraining, every_variant: dict[str, Any], *inputs: Any) -> Any:
+        corpora, records, scores = _cut(inputs, len(study.corpora), len(variants))
+        return nodes.check_models(
+            study, _by_corpus(corpora), pretraining, every_variant, _named(records), _named(scores)
+        )
 
     def score_majority(
-        finetuning: FinetuningParameters, every_variant: dict[str, Any], probes: Any, glue: Any, extra: Any
+        finetuning: FinetuningParameters, every_variant: dict[str, Any], glue: Any, extra: Any, *probes: Any
     ) -> pd.DataFrame:
-        return nodes.score_majority(study, probes, glue, extra, finetuning, every_variant)
+        return nodes.score_majority(study, _by_corpus(probes), glue, extra, finetuning, every_variant)
 
     def check_tasks(
-        finetuning: FinetuningParameters, every_variant: dict[str, Any], probes: Any, glue: Any, extra: Any
+        finetuning: FinetuningParameters, every_variant: dict[str, Any], glue: Any, extra: Any, *probes: Any
     ) -> pd.DataFrame:
-        return nodes.check_tasks(study, probes, glue, extra, finetuning, every_variant)
+        return nodes.check_tasks(study, _by_corpus(probes), glue, extra, finetuning, every_variant)
 
     def measure_robustness(*tables: pd.DataFrame) -> pd.DataFrame:
         from ctcd.reporting.robustness import measure_robustness
@@ -68,6 +68,16 @@ def create_pipeline(study: Study) -> Pipeline:
 
         return confusions(_named(tables))
 
+    def draw_figures(comparison: pd.DataFrame, histories: pd.DataFrame, *corpora: Any) -> Any:
+        return nodes.draw_figures(comparison, histories, _by_corpus(corpora))
+
+    def write_report(*inputs: Any) -> tuple[str, str]:
+        made, corpora = inputs[: -len(study.corpora)], inputs[-len(study.corpora) :]
+        return nodes.write_report(study, _by_corpus(corpora), *made)
+
+    def _by_corpus(values: tuple[Any, ...]) -> Mapping[str | None, Any]:
+        return dict(zip(study.corpora, values, strict=True))
+
     def _named(tables: tuple[Any, ...]) -> Mapping[str, Any]:
         return dict(zip(variants, tables, strict=True))
 
@@ -84,12 +94,15 @@ def create_pipeline(study: Study) -> Pipeline:
     figures = own("score_differences", "score_bars", "loss_curves")
     tables = own("scores", "comparison", "claims", "measurements", "heldout_losses")
     settings = ["params:pretraining", "params:variants"]
+    corpus_reports = [of_corpus(corpus, "corpus_report") for corpus in study.corpora]
+    probes = [of_corpus(corpus, "probes") for corpus in study.corpora]
+    tasks = ["params:finetuning", "params:variants", "glue", "extra"]
     return Pipeline(
         [
-            node(check_models, ["corpus_report", *settings, *of_variants("runs"), *of_variants("scores")], "runs"),
+            node(check_models, [*settings, *corpus_reports, *of_variants("runs"), *of_variants("scores")], "runs"),
             node(nodes.describe_models, own("runs"), "provenance"),
-            node(score_majority, ["params:finetuning", "params:variants", *SUITES], "majority_scores"),
-            node(check_tasks, ["params:finetuning", "params:variants", *SUITES], "task_checks"),
+            node(score_majority, [*tasks, *probes], "majority_scores"),
+            node(check_tasks, [*tasks, *probes], "task_checks"),
             node(collect_scores, [*own("majority_scores"), *of_variants("scores")], "scores"),
             node(collect_histories, of_variants("history"), "histories"),
             node(_about(study, nodes.compare_scores), [*own("scores"), "params:reporting"], "comparison"),
@@ -106,21 +119,26 @@ def create_pipeline(study: Study) -> Pipeline:
                 "claims",
             ),
             node(
-                nodes.draw_figures,
-                [*own("comparison", "histories"), "corpus_report"],
+                draw_figures,
+                [*own("comparison", "histories"), *corpus_reports],
                 "score_differences",
                 "score_bars",
                 "loss_curves",
             ),
             node(
-                _about(study, nodes.write_report),
-                [*tables, *figures, "corpus_report", *own("provenance")],
+                write_report,
+                [*tables, *figures, *own("provenance"), *corpus_reports],
                 "report",
                 "summary",
             ),
         ],
         tags="report",
     )
+
+
+def _cut(values: tuple[Any, ...], first: int, second: int) -> tuple[tuple[Any, ...], ...]:
+    """The first values, so many after them, and the rest."""
+    return values[:first], values[first : first + second], values[first + second :]
 
 
 def _about(study: Study, function: Callable[..., Any]) -> Callable[..., Any]:

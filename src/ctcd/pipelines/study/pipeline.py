@@ -15,7 +15,7 @@ def create_pipeline(study: Study) -> Pipeline:
     """
     variants = list(study.variants.values())
     return (
-        corpus.create_pipeline()
+        sum(map(corpus.create_pipeline, study.corpora), Pipeline([]))
         + create_pretraining_pipeline(variants)
         + create_finetuning_pipeline(variants)
         + report.create_pipeline(study)
