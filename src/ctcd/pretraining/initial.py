@@ -17,7 +17,7 @@ from ctcd.modeling.settings import EVEN, InitialLayers, ModelParameters
 from ctcd.pretraining.settings import GIVEN
 
 # What a model has from the one that it starts from.
-INHERITED = ("architecture", "layers", "width", "heads", "feed_forward")
+INHERITED = ("architecture", "layers", "width", "heads", "feed_forward", "width_share")
 
 
 @dataclass(frozen=True)
