@@ -274,8 +274,9 @@ class TestMethods:
 
     @pytest.fixture
     def check(self, base_parameters):
-        def check(method: str) -> None:
-            parameters = check_parameters(changed(base_parameters, "variants.mine.method", method))
+        def check(method: str, **settings) -> None:
+            mine = {"name": "mine", "method": method, **settings}
+            parameters = check_parameters(changed(base_parameters, "variants.mine", mine))
             pipeline = Pipeline([Node(use, "a", "b", name="pretrain")], namespace="mine")
             declared = Variant("mine", ("teacher", "student"), None, None, {"method": "ctcd"})
             check_methods(pipeline, parameters, {"own": Study("own", "Which?", {"mine": declared}, ())})
@@ -290,6 +291,12 @@ class TestMethods:
     def test_a_method_that_trains_others_is_one_sentence(self, check):
         with pytest.raises(InputError, match="'one_way' trains other models than the study declares .* 'mine'"):
             check("one_way")
+
+    def test_relation_heads_that_do_not_divide_a_width_are_one_sentence(self, check):
+        term = {"learner": "student", "signal": "attention_relations"}
+        check("ctcd", terms=[term | {"relation_heads": 2}])
+        with pytest.raises(InputError, match="Attention 64 wide cannot be cut into 3 relation heads"):
+            check("ctcd", terms=[term | {"relation_heads": 3}])
 
 
 def test_environments_and_the_command_line_change_what_a_study_declares(base_parameters, tmp_path):

@@ -39,12 +39,11 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
                 f"the variant '{name}' is trained on the corpus '{variant.corpus}', which is not described: add "
                 f"corpora.{variant.corpus} to the parameters and {variant.corpus}.documents to the catalog"
             )
-        method = find_method(variant.method, variant.weights, variant.terms)
+        find_method(variant.method, variant.weights, variant.terms)
         try:
-            settings = variant.settings(parameters.pretraining, seed=0)
+            variant.settings(parameters.pretraining, seed=0)
         except ValidationError as error:
             raise InputError(parameter_sentence(error, f"variants.{name}.")) from None
-        check_relation_heads(method.terms, [getattr(settings, role).width for role in method.trained])
         try:
             chosen_tasks(parameters.finetuning.changed(variant.finetuning))
         except ValidationError as error:
@@ -109,19 +108,23 @@ def _known_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def check_methods(pipeline: Pipeline, parameters: Parameters, studies: Mapping[str, Study]) -> None:
-    """Check that each variant's method still trains the models that its study declares.
+    """Check that each variant's method still trains the models that its study declares, and that its terms fit them.
 
     Raises:
-        InputError: if `--params` or an environment gave it a method that trains others.
+        InputError: if `--params` or an environment gave it a method that trains others, or a width that its relation
+            heads do not divide.
     """
     declared = {name: variant for study in studies.values() for name, variant in study.variants.items()}
     for name in {node.namespace for node in pipeline.nodes} & declared.keys():
         variant = parameters.variants[str(name)]
-        if find_method(variant.method).trained != declared[str(name)].trained:
+        method = find_method(variant.method, variant.weights, variant.terms)
+        if method.trained != declared[str(name)].trained:
             raise InputError(
                 f"the method '{variant.method}' trains other models than the study declares for the variant '{name}': "
                 "choose another method, or declare a variant of your own"
             )
+        settings = variant.settings(parameters.pretraining, seed=0)
+        check_relation_heads(method.terms, [getattr(settings, role).width for role in method.trained])
 
 
 def check_sources(pipeline: Pipeline, parameters: Parameters, catalog: DataCatalog) -> None:

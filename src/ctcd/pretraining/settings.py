@@ -28,9 +28,6 @@ class Recipe(Settings):
     The budget is `steps`, or what is set of `tokens`, `epochs` and `minutes`; `budget` is a factor on it.
     `kept_weights` says what a finished model has: its last weights, or their moving average.
     `source_noise` is the standard deviation of noise on the logits that are learned from.
-    The budget is `steps`, or what is set of `tokens`, `epochs` and `minutes`; `budget` is a factor on it.
-    `kept_weights` says what a finished model has: its last weights, or their moving average.
-    `source_noise` is the standard deviation of noise on the logits that are learned from.
     `sources` are those of the corpus that are trained on, all of them unless they are given; `training_share` is how
     much of their text there is: epochs are of that part.
     """
