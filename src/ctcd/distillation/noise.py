@@ -27,7 +27,7 @@ def losses_with_noisy_sources(
         teacher_logits: (positions, vocabulary).
         student_logits: (positions, vocabulary).
         labels: as of `distillation_losses`, like all up to `compiles`.
-        weights: of the four terms.
+        weights: of the four losses.
         temperature: tau.
         label_smoothing: epsilon.
         compiles: whether what is computed on a GPU may be compiled.

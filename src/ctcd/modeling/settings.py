@@ -1,6 +1,5 @@
 """Settings of a model."""
 
-from math import gcd
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
@@ -69,12 +68,13 @@ class ModelParameters(Settings):
     def _heads_divide_width(self) -> "ModelParameters":
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        if not (self.width * self.width_share).is_integer():
-            raise ValueError(f"width {self.width} times width_share {self.width_share} is no whole number")
         return self
 
     def scaled(self) -> "ModelParameters":
-        """The shape with `width_share` carried out; as many heads as before, or as divide the width."""
-        width, feed_forward = round(self.width * self.width_share), max(1, round(self.feed_forward * self.width_share))
-        changes = {"width": width, "heads": gcd(self.heads, width), "feed_forward": feed_forward, "width_share": 1.0}
+        """The shape with `width_share` carried out: as many heads as before, of the nearest even width."""
+        if self.width_share == 1:
+            return self
+        head = max(1, round(self.width / self.heads * self.width_share / 2)) * 2  # rotary positions want pairs
+        feed_forward = max(1, round(self.feed_forward * self.width_share))
+        changes = {"width": self.heads * head, "feed_forward": feed_forward, "width_share": 1.0}
         return self.model_copy(update=changes)
