@@ -18,8 +18,9 @@ from ctcd.hooks.checks import (
     check_initial_models,
     check_inputs,
     check_methods,
+    check_minimal_pairs,
     check_parameters,
-    suites_read,
+    unread_inputs,
 )
 from ctcd.parameters import Parameters
 from ctcd.pipelines import LONG
@@ -68,7 +69,8 @@ class ProjectHooks:
         if self._parameters is not None:
             check_methods(pipeline, self._parameters, all_studies())
             check_initial_models(pipeline, catalog, self._parameters, all_studies())
-            self._unread = {"probes"} - suites_read(pipeline, self._parameters)
+            check_minimal_pairs(pipeline, self._parameters.minimal_pairs, catalog)
+            self._unread = unread_inputs(pipeline, self._parameters)
         if not run_params["only_missing_outputs"]:
             check_inputs(pipeline, catalog, run_params["load_versions"], self._unread)
         run_store: Any = catalog.get("run_store")

@@ -18,13 +18,14 @@ from ctcd.studies.study import Study
 def create_pipeline(study: Study) -> Pipeline:
     """The report of a study; its outputs begin with `report.<study>.`.
 
-    <variant>.runs, <variant>.scores ──> check_models ──> runs ──> provenance
+    <variant>.runs, .scores, .minimal_pairs ──> check_models ──> runs ──> provenance
     probes, glue, extra ──> majority_scores, task_checks
     <variant>.scores, majority_scores ──> scores ──> comparison ──> figures
     <variant>.predictions ──> paired_bootstrap, confusions
     <variant>.history ──> histories ──> heldout_losses
     <variant>.robustness ──> robustness
-    scores, heldout_losses, robustness ──> measurements
+    <variant>.minimal_pairs ──> minimal_pairs
+    scores, heldout_losses, robustness, minimal_pairs ──> measurements
     measurements, paired_bootstrap ──> claims ──> report, summary
     """
     variants = list(study.variants)
@@ -32,8 +33,12 @@ def create_pipeline(study: Study) -> Pipeline:
     def check_models(
         corpus_report: dict[str, Any], pretraining: SharedPretraining, every_variant: dict[str, Any], *inputs: Any
     ) -> Any:
-        records, scores = inputs[: len(variants)], inputs[len(variants) :]
-        return nodes.check_models(study, corpus_report, pretraining, every_variant, _named(records), _named(scores))
+        count = len(variants)
+        records, scores, pairs = (_named(inputs[start : start + count]) for start in (0, count, 2 * count))
+        return nodes.check_models(study, corpus_report, pretraining, every_variant, records, scores, pairs)
+
+    def collect_minimal_pairs(given: Any, *tables: pd.DataFrame) -> pd.DataFrame:
+        return nodes.collect_minimal_pairs(given, _named(tables))
 
     def score_majority(
         finetuning: FinetuningParameters, every_variant: dict[str, Any], probes: Any, glue: Any, extra: Any
@@ -82,11 +87,12 @@ def create_pipeline(study: Study) -> Pipeline:
         return Node(function, inputs, made if len(made) > 1 else made[0], name=f"{function.__name__}.{study.name}")
 
     figures = own("score_differences", "score_bars", "loss_curves")
-    tables = own("scores", "comparison", "claims", "measurements", "heldout_losses")
+    tables = own("scores", "comparison", "claims", "measurements", "heldout_losses", "minimal_pairs")
+    checked = [*of_variants("runs"), *of_variants("scores"), *of_variants("minimal_pairs")]
     settings = ["params:pretraining", "params:variants"]
     return Pipeline(
         [
-            node(check_models, ["corpus_report", *settings, *of_variants("runs"), *of_variants("scores")], "runs"),
+            node(check_models, ["corpus_report", *settings, *checked], "runs"),
             node(nodes.describe_models, own("runs"), "provenance"),
             node(score_majority, ["params:finetuning", "params:variants", *SUITES], "majority_scores"),
             node(check_tasks, ["params:finetuning", "params:variants", *SUITES], "task_checks"),
@@ -99,7 +105,12 @@ def create_pipeline(study: Study) -> Pipeline:
             node(count_confusions, of_variants("predictions"), "confusions"),
             node(nodes.measure_losses, own("histories"), "heldout_losses"),
             node(measure_robustness, of_variants("robustness"), "robustness"),
-            node(nodes.collect_measurements, own("scores", "heldout_losses", "robustness"), "measurements"),
+            node(collect_minimal_pairs, ["minimal_pair_files", *of_variants("minimal_pairs")], "minimal_pairs"),
+            node(
+                nodes.collect_measurements,
+                own("scores", "heldout_losses", "robustness", "minimal_pairs"),
+                "measurements",
+            ),
             node(
                 _about(study, nodes.decide_claims),
                 [*own("measurements", "paired_bootstrap"), "params:reporting"],
