@@ -118,13 +118,15 @@ def _parse_arguments() -> argparse.Namespace:
     shape = {"choices": ["tiny", "small", "base"], "help": "size of the models (default %(default)s)"}
 
     command = commands.add_parser("pack", parents=[project], help="the prepared corpus and GLUE as pieces")
-    command.add_argument("--data-root", type=Path, required=True, help="folder that holds glue/ and corpus/")
+    command.add_argument(
+        "--data-root", type=Path, required=True, help="folder that holds glue/, minimal_pairs/ and corpus/"
+    )
     command.add_argument("--to", type=Path, default=PIECES, help=f"folder of the pieces (default {PIECES})")
     command.add_argument("--mib", type=float, default=60, help="most MiB of a piece (default 60)")
 
     command = commands.add_parser("unpack", help="the pieces as the project's datasets")
     command.add_argument("--pieces", type=Path, nargs="+", default=[PIECES], help=f"where they are (default {PIECES})")
-    command.add_argument("--to", type=Path, required=True, help="the data_root to be: gets glue/")
+    command.add_argument("--to", type=Path, required=True, help="the data_root to be: gets glue/ and minimal_pairs/")
 
     command = commands.add_parser("check", parents=[device], help="is the device right?")
     command.add_argument("--shape", default="small", **shape)

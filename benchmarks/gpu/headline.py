@@ -17,7 +17,6 @@ from typing import Any
 
 import pandas as pd
 from configuration import execution_parameters, read_configuration
-from minimal_pairs import prepare_pairs, score_pairs
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ctcd.corpus.shards import Shards
@@ -33,6 +32,8 @@ from ctcd.modeling.trained_models import TrainedModel, TrainedModels
 from ctcd.pretraining.settings import SharedPretraining, VariantParameters
 from ctcd.pretraining.variant import train_variant
 from ctcd.tasks.files import FolderSuite
+from ctcd.tasks.minimal_pairs import PairFolder, sample_pairs
+from ctcd.tasks.pair_scoring import score_pairs
 from ctcd.tasks.tasks import chosen_tasks
 
 # In the order of training; the second one learns from the first one's teacher.
@@ -43,6 +44,7 @@ UNTRAINED = VariantParameters.model_validate({"name": "untrained", "method": "st
 RATES = ((0.01, 0.0007), (0.02, 0.0014))
 PROBE_SHARE = 0.2
 PAIRS_PER_PARADIGM = {"blimp": 200, "zorro": 400}
+PAIRS_SEED = 1
 UNFINISHED = 75
 
 
@@ -191,16 +193,19 @@ def _whole_seed(headline: Headline, seed: int) -> bool:
 def _score_pairs(headline: Headline, name: str, models: list[tuple[str, TrainedModel]]) -> None:
     """Score some models on minimal pairs, where the data folder has them."""
     target = f"pairs-{name.replace(' ', '-')}.csv"
-    files = sorted((headline.suite.folder.parent / "minimal_pairs").glob("*.parquet"))
-    if not files or (headline.results / target).is_file():
+    folder = PairFolder(headline.suite.folder.parent / "minimal_pairs")
+    names = [each for each in PAIRS_PER_PARADIGM if folder.has(each)]
+    if not names or (headline.results / target).is_file():
         return
     started = monotonic()
-    tables = []
-    for path in files:
-        pairs = prepare_pairs(path, PAIRS_PER_PARADIGM[path.stem])
-        for variant, model in models:
-            table = score_pairs(model.folder, headline.tokenizer, pairs, headline.execution.device)
-            tables.append(table.assign(suite=path.stem, variant=variant, role=model.role, run=model.run))
+    sets = {each: sample_pairs(folder.read(each), PAIRS_PER_PARADIGM[each], PAIRS_SEED) for each in names}
+    results = ArrayStore(headline.work / "pairs")
+    tables = [
+        score_pairs(ModelFolder(model.folder), sets, headline.execution, results).assign(
+            variant=variant, role=model.role, run=model.run
+        )
+        for variant, model in models
+    ]
     headline.write(target, pd.concat(tables, ignore_index=True))
     headline.seconds["pairs"] = monotonic() - started
     print(f"minimal pairs, {name}: {headline.seconds['pairs']:.1f} s", flush=True)

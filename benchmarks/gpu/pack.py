@@ -8,7 +8,7 @@ from project import newest, open_catalog, project_folder, record
 
 from ctcd.errors import InputError
 
-PREPARED = ("tokenizer", "shards", "probes", "corpus_report")  # entries that the pipeline `corpus` makes
+PREPARED = ("tokenizer", "shards", "probes", "minimal_pairs", "corpus_report")  # by the pipeline `corpus`
 PROJECT, DATA_ROOT = "project", "data_root"
 
 
@@ -51,6 +51,7 @@ def _task_files(data_root: Path) -> list[Source]:
     files = sorted((data_root / "glue").glob("*/*.parquet"))
     if not files:
         raise InputError(f"There are no tasks '{data_root / 'glue'}/<task>/<split>.parquet': name another --data-root.")
+    files += sorted(file for file in (data_root / "minimal_pairs").glob("*") if file.suffix in (".parquet", ".csv"))
     return [Source(DATA_ROOT, file.relative_to(data_root).as_posix(), file) for file in files]
 
 
@@ -58,5 +59,5 @@ def _content(manifest: Manifest, name: str) -> str:
     """The entries that a piece has files of."""
     piece = next(piece for piece in manifest.pieces if piece.name == name)
     paths = [manifest.files[block.file].path for block in piece.blocks]
-    entries = (next((entry for entry in PREPARED if f"/{entry}" in path), "glue") for path in paths)
+    entries = (next((entry for entry in PREPARED if f"/{entry}" in path), path.partition("/")[0]) for path in paths)
     return ", ".join(dict.fromkeys(entries))

@@ -1,7 +1,7 @@
 """Every setting of the project, typed. Kedro checks them before the first node runs.
 
-What is learned (`corpus`, `pretraining`, `variants`, `finetuning`) is kept apart from how it is executed
-(`execution`): only the first is part of a variant's identity.
+What is learned and scored (`corpus`, `pretraining`, `variants`, `finetuning`, `minimal_pairs`) is kept apart from how
+it is executed (`execution`): only the first is part of an identity.
 """
 
 from ctcd.corpus.settings import CorpusParameters
@@ -10,6 +10,7 @@ from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.lineage.settings import Settings
 from ctcd.pretraining.settings import SharedPretraining, VariantParameters
 from ctcd.reporting.settings import ReportingParameters
+from ctcd.tasks.settings import MinimalPairsParameters
 
 
 class TrackingParameters(Settings):
@@ -26,6 +27,7 @@ class Parameters(Settings):
     pretraining: SharedPretraining
     variants: dict[str, VariantParameters]
     finetuning: FinetuningParameters
+    minimal_pairs: MinimalPairsParameters
     reporting: ReportingParameters
     execution: ExecutionParameters
     tracking: TrackingParameters

@@ -3,7 +3,11 @@
 from kedro.pipeline import Pipeline
 
 from ctcd.pipelines import corpus, evaluation, report, study
-from ctcd.pipelines.study.pipeline import create_finetuning_pipeline, create_pretraining_pipeline
+from ctcd.pipelines.study.pipeline import (
+    create_finetuning_pipeline,
+    create_minimal_pairs_pipeline,
+    create_pretraining_pipeline,
+)
 from ctcd.studies.loading import all_studies
 
 DEFAULT = "ctcd"
@@ -24,6 +28,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         "corpus": corpus.create_pipeline(),
         "pretraining": create_pretraining_pipeline(variants),
+        "minimal_pairs": create_minimal_pairs_pipeline(variants),
         "finetuning": create_finetuning_pipeline(variants),
         "report": report.create_pipeline(declared[DEFAULT]),
         "evaluation": evaluation.create_pipeline(),

@@ -13,13 +13,15 @@ from kedro.pipeline import Node, Pipeline
 from kedro_datasets.text import TextDataset
 
 from ctcd import pipeline_registry
+from ctcd.datasets.minimal_pairs_dataset import MinimalPairsDataset
 from ctcd.errors import InputError
-from ctcd.hooks.checks import check_data_folder, check_inputs, check_methods, check_parameters
+from ctcd.hooks.checks import check_data_folder, check_inputs, check_methods, check_minimal_pairs, check_parameters
 from ctcd.hooks.declare import DeclareHook
 from ctcd.hooks.stages import ProjectHooks, stage_name
 from ctcd.pipelines import LONG
 from ctcd.settings import CONFIG_LOADER_ARGS
 from ctcd.studies.study import Study, Variant
+from ctcd.tasks.settings import MinimalPairsParameters
 
 RUN = {"only_missing_outputs": False, "load_versions": None}
 
@@ -307,3 +309,17 @@ def test_environments_and_the_command_line_change_what_a_study_declares(base_par
     expected = {"name": "ctcd", "method": "ctcd", "temperature": 2, "weights": {"student_soft": 1}}
     assert variants.pop("ctcd") == expected
     assert variants == {name: each for name, each in base_parameters["variants"].items() if name != "ctcd"}
+
+
+def test_a_set_of_minimal_pairs_that_is_not_there_is_refused_where_it_would_be_scored(tmp_path: Path) -> None:
+    catalog = DataCatalog({"minimal_pair_files": MinimalPairsDataset(filepath=str(tmp_path))})
+    score = Node(max, ["a", "minimal_pair_results"], "b", name="score_minimal_pairs")
+    for sets in (["zorro"], ["heldout_text", "zorro"]):
+        with pytest.raises(InputError, match="no set of minimal pairs 'zorro'"):
+            check_minimal_pairs(Pipeline([score]), pair_settings(sets), catalog)
+        check_minimal_pairs(Pipeline([Node(use, "a", "b", name="other")]), pair_settings(sets), catalog)
+    check_minimal_pairs(Pipeline([score]), pair_settings(["heldout_text", "hub:owner/name"]), catalog)
+
+
+def pair_settings(sets: list[str]) -> MinimalPairsParameters:
+    return MinimalPairsParameters(sets=sets, pairs_per_paradigm=None, examples=1, seed=1)

@@ -29,6 +29,8 @@ def stand_in() -> None:
         return load_dataset(find(name), *arguments, **options)
 
     datasets.load_dataset = load
+    list_configurations = datasets.get_dataset_config_names
+    datasets.get_dataset_config_names = lambda name: list_configurations(find(name))
     huggingface_hub.dataset_info = lambda name: SimpleNamespace(sha=f"revision of {Path(find(name)).name}")
     transformers.AutoTokenizer.from_pretrained = lambda name, *arguments, **options: load_tokenizer(
         name if Path(name).is_dir() else find(name), *arguments, **options

@@ -18,6 +18,7 @@ from ctcd.modeling.architecture import build_model
 from ctcd.modeling.settings import ModelParameters
 from ctcd.pipelines.evaluation.nodes import compare_with_controls
 from ctcd.reporting.figures import score_bars
+from ctcd.reporting.minimal_pairs import COLUMNS
 from ctcd.reporting.settings import ReportingParameters
 
 CHOICE = """finetuning:
@@ -101,7 +102,8 @@ def test_a_folder_with_a_name_of_ours_is_compared_like_any_other(name: str) -> N
         return pd.DataFrame([row | {"seed": seed, "value": (points + seed) / 100} for seed in (0, 1)])
 
     model, reporting = SimpleNamespace(name=name), ReportingParameters(confidence=0.95)
-    collected, comparison, text = compare_with_controls(model, scores(50), scores(60), scores(70), reporting)
+    pairs = pd.DataFrame(columns=COLUMNS)
+    collected, comparison, text = compare_with_controls(model, scores(50), scores(60), scores(70), pairs, reporting)
     assert set(collected["variant"]) == {"majority class", "untrained", name}
     means = comparison[comparison["task"] == "cola"].set_index("quantity")["mean"]
     assert means[name] == pytest.approx(70.5)
@@ -110,6 +112,25 @@ def test_a_folder_with_a_name_of_ours_is_compared_like_any_other(name: str) -> N
     figure = score_bars(comparison)
     assert {bar.name for bar in figure.data if bar.type == "bar"} == {"untrained", name}
     assert len({bar.marker.color for bar in figure.data if bar.type == "bar"}) == 2
+
+
+def test_a_model_is_scored_on_minimal_pairs_that_are_there(
+    evaluation: Path, model: Path, tasks: Path, tmp_path: Path, run_kedro
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "glue").symlink_to(tasks / "glue")
+    own = tmp_path / "own.csv"
+    own.write_text("sentence_good,sentence_bad\nthe list is,list the is\nit is a class,it a is class\n")
+    command = arguments(model, tmp_path / "data", **{"minimal_pairs.sets": f"heldout_text+{own}"})
+    result = run_kedro(evaluation)(*command)
+    assert result.returncode == 0, result.stderr
+    table = pd.read_csv(newest(evaluation, "07_model_output/evaluation/minimal_pairs.csv"))
+    assert table[["variant", "set", "paradigm", "pairs"]].to_numpy().tolist() == [["tiny-bert", "own", "own", 2]]
+    assert "Minimal pairs, accuracy in points" in result.stdout
+    missing = arguments(model, tmp_path / "data", **{"minimal_pairs.sets": "zorro"})
+    refused = run_kedro(evaluation)(*missing)
+    assert refused.returncode == 1
+    assert "There is no set of minimal pairs 'zorro'" in refused.stderr.strip().splitlines()[-1]
 
 
 def test_a_task_that_fails_is_reported_at_the_end_and_the_others_are_saved(

@@ -70,6 +70,11 @@ def hub(tmp_path_factory: pytest.TempPathFactory, text_folder: Path, tokenizer) 
             frame["label"] = -1 if split == "test" else [number % 2 for number in range(rows)]
             write_split(root / "nyu-mll/glue" / task, frame, split)
     write_card(root / "nyu-mll/glue", {task: ["train", "validation", "test"] for task in ("cola", "rte")})
+    pairs = pd.DataFrame({"sentence_good": ["it is a list ."], "sentence_bad": ["it a is list ."]})
+    pairs["linguistics_term"] = "islands"
+    for paradigm in ("adjunct_island", "wh_island"):
+        write_split(root / "nyu-mll/blimp" / paradigm, pairs, "train")
+    write_card(root / "nyu-mll/blimp", {name: ["train"] for name in ("adjunct_island", "wh_island")})
     tokenizer.save_pretrained(root / "google-bert/bert-base-uncased")
     return root
 
@@ -114,6 +119,9 @@ def test_the_recipe_runs_from_the_hubs_names_to_scores(
         scores = pd.read_csv(newest(empty_project, f"07_model_output/{variant}/scores.csv"))
         assert set(scores["task"]) == {"cola", "rte"}
         assert set(scores["role"]) == {"teacher", "student"}
+        pairs = pd.read_csv(newest(empty_project, f"07_model_output/{variant}/minimal_pairs.csv"))
+        assert set(pairs["set"]) == {"heldout_text", "nyu-mll/blimp"}
+        assert set(pairs["paradigm"]) > {"adjunct_island", "wh_island"}
     for words in ("standalone teacher", "ctcd student", "cola", "rte", "Report: data/paper/08_reporting"):
         assert words in result.stdout
 

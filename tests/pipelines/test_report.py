@@ -120,3 +120,18 @@ def test_models_that_the_present_settings_would_not_train_are_refused_in_one_sen
     assert result.stderr.strip().splitlines()[-1] == f"Error: {sentence}"
     assert "Traceback" not in result.stderr
     assert sorted((project / DATA / "08_reporting/ctcd").rglob("*")) == before
+
+
+def test_minimal_pairs_of_every_model_are_measured_seed_by_seed_and_are_of_its_runs(project: Path) -> None:
+    measured = pd.read_csv(newest(project, "08_reporting/ctcd/measurements.csv"))
+    pairs = measured[measured["measure"] == "minimal_pairs"]
+    assert pairs.groupby("part").size().to_dict() == dict.fromkeys(
+        ["all", "heldout_text", "heldout_text/two_words_exchanged", "heldout_text/word_replaced"], 6 * 2
+    )
+    table = pd.read_csv(newest(project, "07_model_output/ctcd/minimal_pairs.csv"))
+    assert set(table["run"]) == {record["run"] for record in records(project) if record["variant"] == "ctcd"}
+    of_student = table[(table["role"] == "student") & (table["pretraining_seed"] == 1)]
+    row = pairs[(pairs["model"] == "ctcd student") & (pairs["pretraining_seed"] == 1) & (pairs["part"] == "all")]
+    assert row["value"].tolist() == pytest.approx([100 * of_student["accuracy"].mean()])
+    assert "Minimal pairs" in newest(project, "08_reporting/ctcd/summary.txt").read_text()
+    assert len(list((project / DATA / "07_model_output/minimal_pair_results").glob("*.safetensors"))) == 6 * 2

@@ -133,3 +133,5 @@ def test_scores_of_other_models_are_refused(shared_pretraining: SharedPretrainin
     for others in (runs[1:], [*runs, "f00d"], []):
         with pytest.raises(InputError, match="scores of 'standalone' are of other models than its present ones"):
             check_scores("standalone", found, others)
+    with pytest.raises(InputError, match="The minimal pairs of 'standalone' are of other models"):
+        check_scores("standalone", found, [], "minimal pairs")

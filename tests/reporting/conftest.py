@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ctcd.reporting.minimal_pairs import ACCURACY
 from ctcd.reporting.tables import collect_histories, collect_scores, final_losses
 
 Points = Mapping[str, Sequence[float | Sequence[float]]]
@@ -21,6 +22,27 @@ def score_table(role: str, tasks: Points) -> pd.DataFrame:
     ]
     names = ["role", "pretraining_seed", "task", "split", "seed", "metric", "value", "examples", "is_partial"]
     return pd.DataFrame(rows, columns=names)
+
+
+def pair_rows(role: str, accuracy: Mapping[tuple[str, str, str], float]) -> pd.DataFrame:
+    """Accuracy on paradigms, each of 200 pairs of which 150 are of equal length, with three seeds."""
+    rows = [
+        (f"run-{seed}", seed, role, *paradigm, 200, value + (seed - 2) / 100, 150, value)
+        for seed in (1, 2, 3)
+        for paradigm, value in accuracy.items()
+    ]
+    return pd.DataFrame(rows, columns=["run", "pretraining_seed", "role", *ACCURACY])
+
+
+@pytest.fixture
+def study_pairs() -> dict[str, pd.DataFrame]:
+    """Two sets, by variant; one has two phenomena with three paradigms, the other is one paradigm."""
+    one, two, three = ("zorro", "verbs", "be"), ("zorro", "verbs", "do"), ("zorro", "words", "order")
+    own = ("own", "own", "own")
+    return {
+        "standalone": pair_rows("teacher", {one: 0.6, two: 0.7, three: 0.8, own: 0.5}),
+        "ctcd": pair_rows("student", {one: 0.7, two: 0.8, three: 0.9, own: 0.6}),
+    }
 
 
 @pytest.fixture

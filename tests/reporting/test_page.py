@@ -11,12 +11,14 @@ from ctcd.reporting.claims import check_claims, claimed_pairs
 from ctcd.reporting.figures import loss_curves, score_bars, score_differences
 from ctcd.reporting.findings import find_controls
 from ctcd.reporting.measurements import collect_measurements
+from ctcd.reporting.minimal_pairs import SUMMARY_COLUMNS, collect_minimal_pairs, summarise_minimal_pairs
 from ctcd.reporting.page import render_report
 from ctcd.reporting.statistics import compare, gains_over_random_weights
 from ctcd.reporting.tables import final_losses, model_names
 from ctcd.studies.study import Claim
 
 Make = Callable[..., pd.DataFrame]
+NO_PAIRS = pd.DataFrame(columns=SUMMARY_COLUMNS)
 HOSTILE = "<script>alert('a & b')</script>"
 COUNTS = {"documents": 1234, "words": 50_000, "characters": 300_000, "tokens": 70_000, "sequences": 500}
 CORPUS: dict[str, Any] = {
@@ -95,6 +97,7 @@ def render(
     provenance: dict[str, Any] = PROVENANCE,
     question: str = "Is it better?",
     others: Sequence[pd.DataFrame] = (),
+    minimal_pairs: pd.DataFrame = NO_PAIRS,
 ) -> str:
     bootstrap = pd.DataFrame(
         [("mean over tasks", "ctcd student", "standalone teacher", -4.5, -8.75, -0.25)],
@@ -109,6 +112,7 @@ def render(
         scores=scores,
         comparison=comparison,
         losses=losses,
+        minimal_pairs=minimal_pairs,
         measurements=collect_measurements(scores, losses, *others),
         figures={
             "differences": score_differences(comparison),
@@ -337,3 +341,16 @@ def test_partial_tasks_and_both_means_are_in_the_table_of_tasks(make_scores: Mak
     page = words(render(scores.assign(is_partial=scores["task"] == "qqp"), study_history))
     assert page.count("a part of the published data") == 1
     assert "mean over tasks mean without wnli" in page
+
+
+def test_minimal_pairs_have_a_table_for_each_set(study_scores, study_history, study_pairs) -> None:
+    published = pd.DataFrame({"paradigm": ["be", "do"], "phenomenon": "v", "lstm": [0.8, 0.9]})
+    collected = collect_minimal_pairs(study_pairs, {"zorro": published})
+    text = words(render(study_scores, study_history, minimal_pairs=summarise_minimal_pairs(collected)))
+    assert "zorro, 600 pairs standalone teacher ctcd student lstm (published)" in text
+    assert "mean over 3 paradigms 70.0 80.0 85.0" in text
+    assert "pairs of equal length (75 %) 70.0 80.0 –" in text
+    assert "verbs 65.0 75.0 85.0" in text
+    assert "words 80.0 90.0 –" in text
+    assert "own, 200 pairs standalone teacher ctcd student mean over 1 paradigm 50.0 60.0" in text
+    assert "Minimal pairs" not in words(render(study_scores, study_history))

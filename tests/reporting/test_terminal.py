@@ -6,10 +6,11 @@ import pandas as pd
 from ctcd.reporting.bootstrap import COLUMNS as BOOTSTRAP_COLUMNS
 from ctcd.reporting.claims import check_claims, claimed_pairs
 from ctcd.reporting.measurements import collect_measurements
+from ctcd.reporting.minimal_pairs import SUMMARY_COLUMNS, collect_minimal_pairs, summarise_minimal_pairs
 from ctcd.reporting.robustness import RobustnessTable
 from ctcd.reporting.statistics import compare
 from ctcd.reporting.tables import SCORE_COLUMNS
-from ctcd.reporting.terminal import scores_text, study_text
+from ctcd.reporting.terminal import pairs_text, scores_text, study_text
 from ctcd.studies.study import Claim
 
 Make = Callable[..., pd.DataFrame]
@@ -143,3 +144,16 @@ def test_a_task_on_a_part_of_its_data_is_marked(make_scores: Make) -> None:
     assert "rte*" not in text
     assert text.endswith("* on a part of the published data")
     assert "over 2 fine-tuning seeds" in text
+
+
+def test_minimal_pairs_as_text(study_pairs) -> None:
+    assert pairs_text(summarise_minimal_pairs(collect_minimal_pairs(study_pairs, {}))) == "\n".join(
+        [
+            "Minimal pairs, accuracy in points; chance is 50, the error is that of the pairs",
+            "                    zorro   own",
+            "standalone teacher   70.0  50.0",
+            "ctcd student         80.0  60.0",
+            "standard error        1.8   3.5",
+        ]
+    )
+    assert pairs_text(pd.DataFrame(columns=SUMMARY_COLUMNS)) == ""

@@ -13,10 +13,12 @@ from pydantic import BaseModel, ValidationError
 
 from ctcd.distillation.methods import check_relation_heads, find_method
 from ctcd.errors import InputError
+from ctcd.lineage.settings import HUB
 from ctcd.parameters import Parameters
 from ctcd.pipelines import of_corpus
 from ctcd.pretraining.settings import Recipe, VariantParameters, referenced_model
 from ctcd.studies.study import Study
+from ctcd.tasks.settings import HELDOUT_TEXT, MinimalPairsParameters
 from ctcd.tasks.tasks import chosen_tasks
 
 SHOWN_ERRORS = 3
@@ -144,6 +146,16 @@ def check_sources(pipeline: Pipeline, parameters: Parameters, catalog: DataCatal
             )
 
 
+def unread_inputs(pipeline: Pipeline, parameters: Parameters) -> set[str]:
+    """Inputs of a pipeline that nothing is going to be read from."""
+    kinds = {"probes"} - suites_read(pipeline, parameters)
+    readers = {node.name for node in pipeline.nodes if "heldout_pairs" in node.inputs}
+    # A given model is scored on pairs from held-out text only where a corpus made some.
+    if HELDOUT_TEXT not in parameters.minimal_pairs.sets or readers == {"evaluate_minimal_pairs"}:
+        kinds.add("heldout_pairs")
+    return {name for name in pipeline.inputs() if name.rpartition(".")[2] in kinds}
+
+
 def suites_read(pipeline: Pipeline, parameters: Parameters) -> set[str]:
     """The suites of tasks that the models of a pipeline are scored on."""
     names = {str(node.namespace) for node in pipeline.nodes} & parameters.variants.keys()
@@ -199,6 +211,20 @@ def _check_vocabulary(given: Sequence[str], catalog: DataCatalog) -> None:
                 f"the model in '{model}' has another vocabulary than the corpus: give the corpus its tokenizer, "
                 f"--params tokenizer={model}"
             )
+
+
+def check_minimal_pairs(pipeline: Pipeline, settings: MinimalPairsParameters, catalog: DataCatalog) -> None:
+    """Check that the sets of minimal pairs that a run is going to score are there and can be read.
+
+    Raises:
+        InputError: as `ctcd.tasks.minimal_pairs.PairFolder.read`.
+    """
+    given = [name for name in settings.sets if name != HELDOUT_TEXT and not name.startswith(HUB)]
+    if not given or not any("minimal_pair_results" in node.inputs for node in pipeline.nodes):
+        return
+    files: Any = catalog.load("minimal_pair_files")
+    for name in given:
+        files.read(name)
 
 
 def check_inputs(

@@ -18,9 +18,10 @@ from ctcd.hooks.checks import (
     check_initial_models,
     check_inputs,
     check_methods,
+    check_minimal_pairs,
     check_parameters,
     check_sources,
-    suites_read,
+    unread_inputs,
 )
 from ctcd.parameters import Parameters
 from ctcd.pipelines import LONG
@@ -70,8 +71,8 @@ class ProjectHooks:
             check_methods(pipeline, self._parameters, all_studies())
             check_sources(pipeline, self._parameters, catalog)
             check_initial_models(pipeline, catalog, self._parameters, all_studies())
-            probes = {name for name in pipeline.inputs() if name.rpartition(".")[2] == "probes"}
-            self._unread = set() if "probes" in suites_read(pipeline, self._parameters) else probes
+            check_minimal_pairs(pipeline, self._parameters.minimal_pairs, catalog)
+            self._unread = unread_inputs(pipeline, self._parameters)
         if not run_params["only_missing_outputs"]:
             check_inputs(pipeline, catalog, run_params["load_versions"], self._unread)
         run_store: Any = catalog.get("run_store")

@@ -44,19 +44,20 @@ def _first_difference(found: Record, wanted: Record) -> tuple[str, Any, Any] | N
     return first_difference(*starts) or first_difference(found, wanted)
 
 
-def check_scores(variant: str, records: Sequence[Record], runs: Sequence[str]) -> None:
+def check_scores(variant: str, records: Sequence[Record], runs: Sequence[str], table: str = "scores") -> None:
     """Refuse scores of other models.
 
     Args:
         variant: its name.
         records: of the runs that its models are from.
         runs: that its scores are of.
+        table: what the scores are called.
 
     Raises:
         InputError: if they are not the same.
     """
     if {record["run"] for record in records} != set(runs):
-        raise InputError(f"The scores of '{variant}' are of other models than its present ones: run a study with it.")
+        raise InputError(f"The {table} of '{variant}' are of other models than its present ones: run a study with it.")
 
 
 def _identities(records: Sequence[Record], planned: Sequence[PlannedRun]) -> tuple[list[Record], list[Record]]:

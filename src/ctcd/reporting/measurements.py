@@ -20,8 +20,8 @@ def collect_measurements(scores: pd.DataFrame, losses: pd.DataFrame, *others: pd
         others: measurements of other kinds, with the columns of the result.
 
     Returns:
-        model, pretraining_seed, measure (a name of `MEASURES`), part (a task, a source of text; `all` for the mean over
-        tasks and for all held-out text), value (points, nats).
+        model, pretraining_seed, measure (a name of `MEASURES`), part (a task, a source of text, a set of minimal
+        pairs, ...; `all` for the mean over tasks or paradigms, and for all held-out text), value (points, nats).
     """
     tables = [_of_scores(scores), _of_losses(losses), *others]
     return pd.concat([table[COLUMNS] for table in tables if len(table)], ignore_index=True)

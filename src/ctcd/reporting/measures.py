@@ -29,6 +29,7 @@ class Measure:
 MEASURES: dict[str, Measure] = {
     "heldout_loss": Measure("Held-out loss", "nats", 3, "by held-out loss", "of held-out loss", lower_is_better=True),
     "scores": Measure("Score", "points", 2, "on the mean over tasks", "on the mean over tasks"),
+    "minimal_pairs": Measure("Minimal pairs", "points", 2, "on minimal pairs", "on minimal pairs"),
     "robustness": Measure("Perturbed text", "points", 2, "on perturbed text", "on perturbed text"),
     "robustness_loss": Measure(
         "Lost on perturbed text", "points", 2, "by what perturbed text costs", "of what perturbed text costs", True

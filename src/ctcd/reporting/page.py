@@ -15,6 +15,7 @@ from ctcd.reporting.claims import DECIDED
 from ctcd.reporting.formatting import MISSING, counted, interval, number, percent, score, signed, task_label
 from ctcd.reporting.measurements import seed_by_seed
 from ctcd.reporting.measures import MEASURES, on_part
+from ctcd.reporting.minimal_pairs import sets_of
 from ctcd.reporting.robustness import tabulate_robustness
 from ctcd.reporting.statistics import MEAN_OVER_TASKS, MEANS, difference_rows, gain_rows, model_rows, outcome
 from ctcd.reporting.tables import MAJORITY, losses_by_source
@@ -49,6 +50,7 @@ def render_report(
     scores: pd.DataFrame,
     comparison: pd.DataFrame,
     losses: pd.DataFrame,
+    minimal_pairs: pd.DataFrame,
     measurements: pd.DataFrame,
     figures: Mapping[str, go.Figure],
     corpora: Mapping[str | None, Mapping[str, Any]],
@@ -63,6 +65,7 @@ def render_report(
         scores: as `collect_scores` makes it.
         comparison: as `compare` makes it.
         losses: as `final_losses` makes it.
+        minimal_pairs: as `summarise_minimal_pairs` makes it.
         measurements: as `collect_measurements` makes it.
         figures: `differences`, `scores` and `losses`.
         corpora: the metadata of the shards by the name of the corpus, None for the one that has no name.
@@ -97,6 +100,7 @@ def render_report(
         tasks=_task_headings(scores),
         means=[task for task in comparison["task"].unique() if task in MEANS],
         score_groups=_score_groups(comparison),
+        pair_sets=[_pair_set(name, rows) for name, rows in sets_of(minimal_pairs)],
         uneven_seeds=_uneven_seeds(comparison),
         robustness=tabulate_robustness(measurements, confidence),
         by_seed=_by_seed(measurements),
@@ -178,6 +182,30 @@ def _losses_by_source(losses: pd.DataFrame) -> list[tuple[str, list[str]]]:
     return [
         (str(model), [number(value, 3) for value in values]) for model, *values in losses_by_source(losses).itertuples()
     ]
+
+
+def _pair_set(name: str, rows: pd.DataFrame) -> dict[str, Any]:
+    """A set of minimal pairs: its models and a line for the mean, its error, equal lengths and each phenomenon."""
+    whole = rows[rows["phenomenon"] == ""].set_index("model")
+    models = whole.index.tolist()
+    share = percent(round(whole["equal_length_share"].mean(), 3))
+    lines = [
+        (f"mean over {counted(int(whole['paradigms'].max()), 'paradigm')}", whole["accuracy"]),
+        ("standard error over pairs", whole["standard_error"]),
+        (f"mean, pairs of equal length ({share})", whole["equal_length_accuracy"]),
+    ]
+    by_phenomenon = rows[rows["phenomenon"] != ""].groupby("phenomenon", sort=False)
+    if by_phenomenon.ngroups > 1:
+        lines += [
+            (task_label(str(each)), table.set_index("model")["accuracy"].reindex(models))
+            for each, table in by_phenomenon
+        ]
+    return {
+        "name": task_label(name),
+        "models": models,
+        "pairs": f"{int(whole['pairs'].max()):,}",
+        "lines": [{"name": heading, "cells": [number(value, 1) for value in values]} for heading, values in lines],
+    }
 
 
 def _by_seed(measurements: pd.DataFrame) -> dict[str, list[Any]]:

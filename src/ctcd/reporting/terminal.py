@@ -8,6 +8,7 @@ import pandas as pd
 from ctcd.reporting.claims import DECIDED
 from ctcd.reporting.formatting import counted, interval, number, percent, score, signed, task_label
 from ctcd.reporting.measures import MEASURES, WHOLE
+from ctcd.reporting.minimal_pairs import CHANCE, sets_of
 from ctcd.reporting.robustness import RobustnessTable
 from ctcd.reporting.statistics import UNITS, Unit, model_rows
 from ctcd.reporting.tables import losses_by_source
@@ -28,22 +29,25 @@ def study_text(
     comparison: pd.DataFrame,
     losses: pd.DataFrame,
     robustness: RobustnessTable | None = None,
+    pairs: pd.DataFrame | None = None,
     width: int = 100,
 ) -> str:
-    """Lay out what is decided of a study's claims, then the scores, the held-out losses and the robustness.
+    """Lay out what is decided of a study's claims, then the scores, held-out losses, robustness and minimal pairs.
 
     Args:
         claims: as `check_claims` makes it.
         comparison: as `compare` makes it.
         losses: as `final_losses` makes it.
         robustness: as `tabulate_robustness` makes it.
+        pairs: as `summarise_minimal_pairs` makes it.
         width: in characters; tasks that do not fit beside each other go into further tables below.
 
     Returns:
         Text without a trailing newline.
     """
     scores = scores_text(comparison, "pretraining_seed", width)
-    blocks = (_claims(claims), scores, _losses(losses), _by_source(losses), _robustness(robustness, width))
+    of_pairs = "" if pairs is None else pairs_text(pairs)
+    blocks = (_claims(claims), scores, _losses(losses), _by_source(losses), _robustness(robustness, width), of_pairs)
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -64,6 +68,20 @@ def scores_text(comparison: pd.DataFrame, unit: Unit, width: int = 100) -> str:
     title = f"Scores in points ({spread if int(comparison['seeds'].max()) > 1 else f'{seeds}, so no interval'})"
     text = f"{title}\n" + "\n\n".join(_aligned(table) for table in _tables_that_fit([models, *columns], width))
     return f"{text}\n{PARTIAL} {PARTIAL_NOTE}" if partial else text
+
+
+def pairs_text(pairs: pd.DataFrame) -> str:
+    """Lay out the accuracy on each set of minimal pairs; nothing if there is none."""
+    sets = list(sets_of(pairs[pairs["phenomenon"] == ""]))
+    if not sets:
+        return ""
+    models = list(pairs["model"].unique())
+    columns = [["", *models, "standard error"]]
+    for name, rows in sets:
+        by_model = rows.set_index("model").reindex(models)
+        values = [*by_model["accuracy"], rows["standard_error"].max()]
+        columns.append([task_label(name), *("" if pd.isna(value) else number(value, 1) for value in values)])
+    return f"Minimal pairs, accuracy in points; chance is {CHANCE}, the error is that of the pairs\n{_aligned(columns)}"
 
 
 def _claims(claims: pd.DataFrame) -> str:

@@ -23,7 +23,7 @@ SHARED = "shared"
 NAME = r"[a-z][a-z0-9_]*"
 # Names that other entries of the catalog begin with, or other pipelines have.
 RESERVED_VARIANTS = {"corpus", "evaluation", "report", GIVEN}
-RESERVED_STUDIES = {"all_studies", "corpus", "evaluation", "finetuning", "pretraining", "report"}
+RESERVED_STUDIES = {"all_studies", "corpus", "evaluation", "finetuning", "minimal_pairs", "pretraining", "report"}
 
 Declaration = Mapping[str, Any]
 

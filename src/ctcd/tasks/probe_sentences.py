@@ -1,6 +1,7 @@
 """Sentences of held-out documents, cleaned and kept in their order."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ PLAIN_SHARE = 0.8  # of a sentence's words
 FEW_DOCUMENTS = 20
 SECTION_SENTENCES = 40
 
+_LOWER_WORD = re.compile(r"[^\W\d_A-Z]+")
 _PLAIN_WORD = re.compile(r"[(\"'“‘«]*[^\W\d_]+(['’-][^\W\d_]+)*[)\"'”’».,;:!?]*")
 _WORD = re.compile(r"\w+")
 
@@ -70,6 +72,23 @@ def split_by_document(
         else:
             train.append(document)
     return train, validation
+
+
+def words_by_frequency(documents: Iterable[SentenceDocument]) -> list[str]:
+    """The plain lower-case words, most frequent first."""
+    counts = Counter(
+        word
+        for document in documents
+        for sentence in document.sentences
+        for word in sentence.split()
+        if _LOWER_WORD.fullmatch(word)
+    )
+    return sorted(counts, key=lambda word: (-counts[word], word))
+
+
+def plain_places(words: Sequence[str]) -> list[int]:
+    """Where plain lower-case words stand: they can change places and leave no hint in capitals or punctuation."""
+    return [place for place, word in enumerate(words) if _LOWER_WORD.fullmatch(word)]
 
 
 def looks_like_a_sentence(text: str) -> bool:

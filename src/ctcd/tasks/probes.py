@@ -7,7 +7,6 @@ it shows that fine-tuning works.
 """
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,13 @@ from ctcd.corpus.documents import Document
 from ctcd.corpus.settings import ProbesParameters
 from ctcd.engine.randomness import seed_from
 from ctcd.errors import InputError
-from ctcd.tasks.probe_sentences import SentenceDocument, collect_sentences, split_by_document
+from ctcd.tasks.probe_sentences import (
+    SentenceDocument,
+    collect_sentences,
+    plain_places,
+    split_by_document,
+    words_by_frequency,
+)
 from ctcd.tasks.settings import LABEL
 from ctcd.tasks.tasks import MASKED_WORD
 
@@ -33,8 +38,6 @@ SHIFTED_BIGRAMS = 3
 FUNCTION_WORDS = 60
 MISSING_WORDS = 4
 TOPICS = 4
-
-_LOWER_WORD = re.compile(r"[^\W\d_A-Z]+")
 
 
 @dataclass(frozen=True)
@@ -96,14 +99,7 @@ def make_probes(documents: Iterable[Document], settings: ProbesParameters) -> di
 def _split(collected: list[SentenceDocument], settings: ProbesParameters) -> dict[str, Text]:
     share = settings.validation_examples / (settings.train_examples + settings.validation_examples)
     train, validation = split_by_document(collected, share, np.random.default_rng(seed_from(settings.seed, "split")))
-    counts = Counter(
-        word
-        for document in collected
-        for sentence in document.sentences
-        for word in sentence.split()
-        if _LOWER_WORD.fullmatch(word)
-    )
-    words = sorted(counts, key=lambda word: (-counts[word], word))
+    words = words_by_frequency(collected)
     topics = _topics(train, validation)
     return {"train": Text(train, words, topics), "validation": Text(validation, words, topics)}
 
@@ -142,7 +138,7 @@ def _shuffled_words(text: Text, examples: int, random: np.random.Generator) -> p
     """Ask whether all plain lower-case words changed places; capitals and punctuation stay and give no hint."""
 
     def spoil(words: list[str]) -> list[str] | None:
-        places = _plain_places(words)
+        places = plain_places(words)
         return _shuffle(words, places, random) if len(places) >= FEWEST_SHUFFLED_WORDS else None
 
     return _spoilt_sentences(text, examples, random, spoil)
@@ -153,7 +149,7 @@ def _function_words(text: Text, examples: int, random: np.random.Generator) -> p
     frequent = set(text.words[:FUNCTION_WORDS])
 
     def spoil(words: list[str]) -> list[str] | None:
-        places = [place for place in _plain_places(words) if words[place] in frequent]
+        places = [place for place in plain_places(words) if words[place] in frequent]
         return _shuffle(words, places, random) if len(places) >= 3 else None
 
     return _spoilt_sentences(text, examples, random, spoil)
@@ -163,7 +159,7 @@ def _bigram_shift(text: Text, examples: int, random: np.random.Generator) -> pd.
     """Ask whether neighbouring words were exchanged, after SentEval, but three times in a sentence instead of once."""
 
     def spoil(words: list[str]) -> list[str] | None:
-        plain = set(_plain_places(words))
+        plain = set(plain_places(words))
         exchanged: list[int] = []
         for place in random.permutation(len(words) - 1).tolist():
             is_free = all(abs(place - other) > 1 for other in exchanged)
@@ -266,10 +262,6 @@ def _shuffle(words: list[str], places: Sequence[int], random: np.random.Generato
                 shuffled[place] = word
             return shuffled
     return None
-
-
-def _plain_places(words: Sequence[str]) -> list[int]:
-    return [place for place, word in enumerate(words) if _LOWER_WORD.fullmatch(word)]
 
 
 def _sentences(text: Text) -> list[str]:

@@ -4,7 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ctcd.lineage.settings import Names, Settings
+from ctcd.lineage.settings import Names, PositiveInteger, Settings
+
+# The set of minimal pairs that the corpus pipeline makes.
+HELDOUT_TEXT = "heldout_text"
 
 # What the column of labels is called unless a task says otherwise, and in all checked tables.
 LABEL = "label"
@@ -50,3 +53,16 @@ class ExtraTaskParameters(Settings):
             if metric not in fitting:
                 raise ValueError(f"{problem}: choose from {', '.join(fitting)}")
         return self
+
+
+class MinimalPairsParameters(Settings):
+    """Which sets of minimal pairs a model is scored on, and what is made from held-out text.
+
+    A set is `heldout_text`, the stem of a file in data_root/minimal_pairs, a file's path, or `hub:owner/name`. Of
+    larger paradigms than `pairs_per_paradigm` so many are drawn. `examples` are made for each paradigm.
+    """
+
+    sets: Names
+    pairs_per_paradigm: PositiveInteger | None
+    examples: PositiveInteger
+    seed: int

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from ctcd.corpus.settings import CorpusParameters
+from ctcd.tasks.settings import HELDOUT_TEXT, MinimalPairsParameters
 
-# The probes need a few thousand sentences; a corpus of gigabytes is not read to its end for them.
+# Probes and minimal pairs need a few thousand sentences; a corpus of gigabytes is not read to its end for them.
 PROBE_CHARACTERS = 20_000_000
 
 
@@ -47,6 +48,16 @@ def make_probing_tasks(
     from ctcd.tasks.probes import make_probes
 
     return make_probes(_heldout_documents(_kept(documents, corpus), split), corpus.probes)
+
+
+def make_minimal_pairs(
+    documents: Any, split: pd.DataFrame, corpus: CorpusParameters, minimal_pairs: MinimalPairsParameters
+) -> dict[str, pd.DataFrame]:
+    """Pairs of a held-out sentence and itself with one point spoilt: set -> pairs."""
+    from ctcd.tasks.made_pairs import make_pairs
+
+    heldout = _heldout_documents(_kept(documents, corpus), split)
+    return {HELDOUT_TEXT: make_pairs(heldout, minimal_pairs)}
 
 
 def report_corpus(shards: Any) -> dict[str, Any]:

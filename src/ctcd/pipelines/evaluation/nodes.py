@@ -1,5 +1,6 @@
 """Nodes of the evaluation pipeline."""
 
+import logging
 from typing import Any
 
 import pandas as pd
@@ -8,6 +9,9 @@ from ctcd.engine.settings import ExecutionParameters
 from ctcd.finetuning.settings import FinetuningParameters
 from ctcd.pipelines.finetuning.nodes import chosen_suite
 from ctcd.reporting.settings import ReportingParameters
+from ctcd.tasks.settings import HELDOUT_TEXT, MinimalPairsParameters
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate_model(
@@ -62,6 +66,33 @@ def measure_robustness(
     return robustness.measure_robustness(predictions, further_predictions, chosen_tasks(finetuning))
 
 
+def evaluate_minimal_pairs(
+    model: Any,
+    made: Any,
+    given: Any,
+    results: Any,
+    minimal_pairs: MinimalPairsParameters,
+    execution: ExecutionParameters,
+) -> pd.DataFrame:
+    """Accuracy of a model on minimal pairs, beside what others published of the same sets.
+
+    Pairs from held-out text are left out where no corpus made them. An encoder that was saved without its output layer
+    cannot be scored: that is said, and the table is empty.
+    """
+    from ctcd.pipelines.report.nodes import collect_minimal_pairs
+    from ctcd.tasks.minimal_pairs import read_sets
+    from ctcd.tasks.pair_scoring import NoLanguageModelError, score_pairs
+
+    names = [name for name in minimal_pairs.sets if name != HELDOUT_TEXT or made.has(name)]
+    sets = read_sets(minimal_pairs.model_copy(update={"sets": names}), made, given)
+    try:
+        accuracy = score_pairs(model, sets, execution, results)
+    except NoLanguageModelError as error:
+        logger.warning("%s", error)
+        accuracy = score_pairs(model, {}, execution, results)
+    return collect_minimal_pairs(given, {name_in_tables(model): accuracy})
+
+
 def name_in_tables(model: Any) -> str:
     """The model's own name, unless a control has it."""
     from ctcd.reporting.tables import MAJORITY, UNTRAINED
@@ -74,20 +105,23 @@ def compare_with_controls(
     majority: pd.DataFrame,
     random_scores: pd.DataFrame,
     scores: pd.DataFrame,
+    minimal_pairs: pd.DataFrame,
     reporting: ReportingParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """Scores of the model beside its controls; returns the long table, means with intervals, and text.
 
     There is one pre-training of the model: intervals are over its fine-tuning seeds.
     """
+    from ctcd.reporting.minimal_pairs import summarise_minimal_pairs
     from ctcd.reporting.statistics import compare
     from ctcd.reporting.tables import UNTRAINED, collect_scores
-    from ctcd.reporting.terminal import scores_text
+    from ctcd.reporting.terminal import pairs_text, scores_text
 
     name = name_in_tables(model)
     collected = collect_scores({UNTRAINED: random_scores, name: scores}, majority)
     comparison = compare(collected, [(name, UNTRAINED)], reporting.confidence, "seed")
-    return collected, comparison, scores_text(comparison, "seed")
+    texts = [scores_text(comparison, "seed"), pairs_text(summarise_minimal_pairs(minimal_pairs))]
+    return collected, comparison, "\n\n".join(filter(None, texts))
 
 
 def bootstrap_scores(

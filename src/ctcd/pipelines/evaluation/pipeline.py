@@ -6,6 +6,7 @@ from ctcd.pipelines import LONG
 from ctcd.pipelines.evaluation import nodes
 from ctcd.pipelines.finetuning.nodes import check_tasks, score_majority
 from ctcd.pipelines.finetuning.pipeline import STORES, SUITES
+from ctcd.pipelines.minimal_pairs.pipeline import INPUTS as PAIR_INPUTS
 
 INPUTS = ["evaluated_model", *SUITES, *STORES, "params:finetuning", "params:execution"]
 
@@ -18,7 +19,8 @@ def create_pipeline() -> Pipeline:
                                          ──> evaluation.classifiers
                                          ──> evaluation.random_weights.scores, .predictions
     predictions ──> evaluation.model.robustness, evaluation.random_weights.robustness
-    scores ──> evaluation.scores, evaluation.comparison, evaluation.summary
+    evaluated_model, heldout_pairs, minimal_pair_files ──> evaluation.minimal_pairs
+    scores, minimal_pairs ──> evaluation.scores, evaluation.comparison, evaluation.summary
     predictions ──> evaluation.paired_bootstrap, evaluation.confusions, evaluation.submission
     """
     tables = ("scores", "predictions", "further_predictions", "failures")
@@ -44,6 +46,13 @@ def create_pipeline() -> Pipeline:
             ),
             Node(nodes.evaluate_random_weights, INPUTS, of_random_weights, name="evaluate_random_weights", tags=LONG),
             Node(
+                nodes.evaluate_minimal_pairs,
+                ["evaluated_model", "heldout_pairs", *PAIR_INPUTS],
+                "evaluation.minimal_pairs",
+                name="evaluate_minimal_pairs",
+                tags=LONG,
+            ),
+            Node(
                 score_majority,
                 [*SUITES, "params:finetuning"],
                 "evaluation.majority.scores",
@@ -63,6 +72,7 @@ def create_pipeline() -> Pipeline:
                     "evaluation.majority.scores",
                     "evaluation.random_weights.scores",
                     "evaluation.model.scores",
+                    "evaluation.minimal_pairs",
                     "params:reporting",
                 ],
                 ["evaluation.scores", "evaluation.comparison", "evaluation.summary"],

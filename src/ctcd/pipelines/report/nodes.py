@@ -13,9 +13,10 @@ from ctcd.studies.study import Study
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+    from ctcd.tasks.minimal_pairs import PairFolder
     from ctcd.tasks.suite import Suite
 else:  # Kedro reads the annotations of parameters when it starts, and must not load plotly for that
-    Figure = Suite = Any
+    Figure = PairFolder = Suite = Any
 
 Record = Mapping[str, Any]
 
@@ -27,6 +28,7 @@ def check_models(
     variants: Mapping[str, Any],
     records: Mapping[str, Sequence[Record]],
     scores: Mapping[str, pd.DataFrame],
+    minimal_pairs: Mapping[str, pd.DataFrame],
 ) -> list[Record]:
     """Refuse models that the present settings would not train; returns the records of all trainings.
 
@@ -44,6 +46,8 @@ def check_models(
         for variant in ordered:
             check_records(variant.name, records[variant.name], planned[variant.name])
             check_scores(variant.name, records[variant.name], list(scores[variant.name]["run"].unique()))
+            if len(pairs := minimal_pairs[variant.name]):
+                check_scores(variant.name, records[variant.name], list(pairs["run"].unique()), "minimal pairs")
     return [record for variant in study.variants for record in records[variant]]
 
 
@@ -121,11 +125,25 @@ def measure_losses(histories: pd.DataFrame) -> pd.DataFrame:
     return final_losses(histories)
 
 
-def collect_measurements(scores: pd.DataFrame, losses: pd.DataFrame, robustness: pd.DataFrame) -> pd.DataFrame:
+def collect_minimal_pairs(given: PairFolder, minimal_pairs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The accuracies of all models, and what others published of the same sets; `minimal_pairs` are by variant."""
+    from ctcd.reporting import minimal_pairs as reporting
+
+    sets = {str(name) for table in minimal_pairs.values() for name in table["set"].unique()}
+    published = {name: given.published_accuracy(name) for name in sorted(sets)}
+    return reporting.collect_minimal_pairs(
+        minimal_pairs, {name: table for name, table in published.items() if table is not None}
+    )
+
+
+def collect_measurements(
+    scores: pd.DataFrame, losses: pd.DataFrame, robustness: pd.DataFrame, minimal_pairs: pd.DataFrame
+) -> pd.DataFrame:
     """Everything that models are compared by, seed by seed."""
     from ctcd.reporting import measurements
+    from ctcd.reporting.minimal_pairs import measure_minimal_pairs
 
-    return measurements.collect_measurements(scores, losses, robustness)
+    return measurements.collect_measurements(scores, losses, robustness, measure_minimal_pairs(minimal_pairs))
 
 
 def decide_claims(
@@ -165,6 +183,7 @@ def write_report(
     claims: pd.DataFrame,
     measurements: pd.DataFrame,
     losses: pd.DataFrame,
+    minimal_pairs: pd.DataFrame,
     score_differences: Figure,
     score_bars: Figure,
     loss_curves: Figure,
@@ -172,11 +191,13 @@ def write_report(
 ) -> tuple[str, str]:
     """The page, and the summary for the terminal."""
     from ctcd.reporting.findings import find_controls
+    from ctcd.reporting.minimal_pairs import summarise_minimal_pairs
     from ctcd.reporting.page import render_report
     from ctcd.reporting.robustness import tabulate_robustness
     from ctcd.reporting.terminal import study_text
 
     entropies = {name: corpora[variant.corpus]["unigram_entropy"] for name, variant in study.variants.items()}
+    pairs = summarise_minimal_pairs(minimal_pairs)
     page = render_report(
         question=study.question,
         claims=claims,
@@ -184,13 +205,14 @@ def write_report(
         scores=scores,
         comparison=comparison,
         losses=losses,
+        minimal_pairs=pairs,
         measurements=measurements,
         figures={"differences": score_differences, "scores": score_bars, "losses": loss_curves},
         corpora=corpora,
         provenance=provenance,
     )
     robustness = tabulate_robustness(measurements, float(comparison["confidence"].iloc[0]))
-    return page, study_text(claims, comparison, losses, robustness)
+    return page, study_text(claims, comparison, losses, robustness, pairs)
 
 
 def _unique(values: Sequence[Any]) -> list[Any]:

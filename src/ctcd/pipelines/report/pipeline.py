@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial, update_wrapper
+from itertools import islice
 from typing import Any
 
 import pandas as pd
@@ -18,22 +19,27 @@ from ctcd.studies.study import Study
 def create_pipeline(study: Study) -> Pipeline:
     """The report of a study; its outputs begin with `report.<study>.`.
 
-    <variant>.runs, <variant>.scores ──> check_models ──> runs ──> provenance
+    <variant>.runs, .scores, .minimal_pairs ──> check_models ──> runs ──> provenance
     <corpus>.probes, glue, extra ──> majority_scores, task_checks
     <variant>.scores, majority_scores ──> scores ──> comparison ──> figures
     <variant>.predictions ──> paired_bootstrap, confusions
     <variant>.history ──> histories ──> heldout_losses
     <variant>.robustness ──> robustness
-    scores, heldout_losses, robustness ──> measurements
+    <variant>.minimal_pairs ──> minimal_pairs
+    scores, heldout_losses, robustness, minimal_pairs ──> measurements
     measurements, paired_bootstrap ──> claims ──> report, summary
     """
     variants = list(study.variants)
 
     def check_models(pretraining: SharedPretraining, every_variant: dict[str, Any], *inputs: Any) -> Any:
-        corpora, records, scores = _cut(inputs, len(study.corpora), len(variants))
+        corpora, records, scores, pairs = _cut(inputs, len(study.corpora), *[len(variants)] * 3)
+        reports = _by_corpus(corpora)
         return nodes.check_models(
-            study, _by_corpus(corpora), pretraining, every_variant, _named(records), _named(scores)
+            study, reports, pretraining, every_variant, _named(records), _named(scores), _named(pairs)
         )
+
+    def collect_minimal_pairs(given: Any, *tables: pd.DataFrame) -> pd.DataFrame:
+        return nodes.collect_minimal_pairs(given, _named(tables))
 
     def score_majority(
         finetuning: FinetuningParameters, every_variant: dict[str, Any], glue: Any, extra: Any, *probes: Any
@@ -92,14 +98,15 @@ def create_pipeline(study: Study) -> Pipeline:
         return Node(function, inputs, made if len(made) > 1 else made[0], name=f"{function.__name__}.{study.name}")
 
     figures = own("score_differences", "score_bars", "loss_curves")
-    tables = own("scores", "comparison", "claims", "measurements", "heldout_losses")
+    tables = own("scores", "comparison", "claims", "measurements", "heldout_losses", "minimal_pairs")
+    checked = [*of_variants("runs"), *of_variants("scores"), *of_variants("minimal_pairs")]
     settings = ["params:pretraining", "params:variants"]
     corpus_reports = [of_corpus(corpus, "corpus_report") for corpus in study.corpora]
     probes = [of_corpus(corpus, "probes") for corpus in study.corpora]
     tasks = ["params:finetuning", "params:variants", "glue", "extra"]
     return Pipeline(
         [
-            node(check_models, [*settings, *corpus_reports, *of_variants("runs"), *of_variants("scores")], "runs"),
+            node(check_models, [*settings, *corpus_reports, *checked], "runs"),
             node(nodes.describe_models, own("runs"), "provenance"),
             node(score_majority, [*tasks, *probes], "majority_scores"),
             node(check_tasks, [*tasks, *probes], "task_checks"),
@@ -112,7 +119,12 @@ def create_pipeline(study: Study) -> Pipeline:
             node(count_confusions, of_variants("predictions"), "confusions"),
             node(nodes.measure_losses, own("histories"), "heldout_losses"),
             node(measure_robustness, of_variants("robustness"), "robustness"),
-            node(nodes.collect_measurements, own("scores", "heldout_losses", "robustness"), "measurements"),
+            node(collect_minimal_pairs, ["minimal_pair_files", *of_variants("minimal_pairs")], "minimal_pairs"),
+            node(
+                nodes.collect_measurements,
+                own("scores", "heldout_losses", "robustness", "minimal_pairs"),
+                "measurements",
+            ),
             node(
                 _about(study, nodes.decide_claims),
                 [*own("measurements", "paired_bootstrap"), "params:reporting"],
@@ -136,9 +148,10 @@ def create_pipeline(study: Study) -> Pipeline:
     )
 
 
-def _cut(values: tuple[Any, ...], first: int, second: int) -> tuple[tuple[Any, ...], ...]:
-    """The first values, so many after them, and the rest."""
-    return values[:first], values[first : first + second], values[first + second :]
+def _cut(values: tuple[Any, ...], *counts: int) -> list[tuple[Any, ...]]:
+    """Cut values into groups of so many each."""
+    rest = iter(values)
+    return [tuple(islice(rest, count)) for count in counts]
 
 
 def _about(study: Study, function: Callable[..., Any]) -> Callable[..., Any]:
