@@ -145,7 +145,7 @@ def _tables(
     search: pd.DataFrame,
     classifiers: Mapping[str, Path],
 ) -> ModelScores:
-    if not any(results.values()):
+    if data and not any(results.values()):
         raise InputError(failures[0][2])
     return ModelScores(
         joined((score_rows(data[name], results[name]) for name in data), SCORE_COLUMNS),
@@ -193,7 +193,7 @@ def read_tasks(
         Data by task, and for each task that cannot be read its name, -1 and the reason.
 
     Raises:
-        InputError: if none can be read.
+        InputError: if there are some and none can be read.
     """
     data: dict[str, TaskData] = {}
     failures = []
@@ -203,8 +203,8 @@ def read_tasks(
         except InputError as error:
             logger.error("%s", error)
             failures.append((task.name, ALL_SEEDS, str(error)))
-    if not data:
-        raise InputError(failures[0][2] if failures else "There is no task to score: name some in finetuning.tasks.")
+    if failures and not data:
+        raise InputError(failures[0][2])
     return data, failures
 
 

@@ -132,9 +132,9 @@ PROBES = _table(
 MASKED_WORD = "[MASK]"
 
 
-EXTRA = "extra"
-# Every suite by name; the settings say what is in the suite `extra`.
-SUITES: Mapping[str, Mapping[str, Task]] = {"probes": PROBES, "glue": GLUE, EXTRA: {}}
+EXTRA, NO_SUITE = "extra", "none"
+# Every suite by name; the settings say what is in the suite `extra`. With `none` no model is fine-tuned.
+SUITES: Mapping[str, Mapping[str, Task]] = {"probes": PROBES, "glue": GLUE, EXTRA: {}, NO_SUITE: {}}
 
 
 class TaskChoice(Protocol):
@@ -174,6 +174,8 @@ def chosen_tasks(settings: TaskChoice) -> list[Task]:
     Raises:
         InputError: if there are none, or one is unknown.
     """
+    if settings.suite == NO_SUITE:
+        return []
     known = tasks_of_suite(settings)
     names = dict.fromkeys(settings.tasks.get(settings.suite, []))
     if not known:

@@ -18,8 +18,8 @@ else:  # Kedro reads the annotations of parameters when it starts, and must not 
 
 
 def chosen_suite(finetuning: FinetuningParameters, probes: Suite, glue: Suite, extra: Suite) -> Suite:
-    """The suite that `finetuning.suite` names."""
-    return {"probes": probes, "glue": glue, "extra": extra}[finetuning.suite]
+    """The suite that `finetuning.suite` names; of none of them nothing is read."""
+    return {"probes": probes, "glue": glue, "extra": extra}.get(finetuning.suite, probes)
 
 
 def finetune_models(
@@ -113,7 +113,7 @@ def find_hard_examples(
     from ctcd.tasks.hard_examples import hardest_examples
     from ctcd.tasks.tasks import chosen_tasks
 
-    first = predictions[predictions["pretraining_seed"] == predictions["pretraining_seed"].iloc[0]]
+    first = predictions[predictions["pretraining_seed"] == predictions["pretraining_seed"].min()]
     teacher, student = (first[first["role"] == role] for role in ("teacher", "student"))
     settings = finetuning.changed(variant.finetuning)
     data, _ = read_tasks(chosen_suite(settings, probes, glue, extra), chosen_tasks(settings))
