@@ -126,7 +126,9 @@ def check_methods(pipeline: Pipeline, parameters: Parameters, studies: Mapping[s
                 "choose another method, or declare a variant of your own"
             )
         settings = variant.settings(parameters.pretraining, seed=0)
-        check_relation_heads(method.terms, [getattr(settings, role).width for role in method.trained])
+        shapes = [getattr(settings, role) for role in method.trained]
+        # A model that is not new has its own width, which is checked once it is opened.
+        check_relation_heads(method.terms, [shape.width for shape in shapes if shape.initial is None])
 
 
 def check_sources(pipeline: Pipeline, parameters: Parameters, catalog: DataCatalog) -> None:
