@@ -82,7 +82,10 @@ def test_one_step_equals_the_plain_way(method: str, models, batch) -> None:
             betas=(0.9, 0.98),
         ).step()
         for (name, actual), expected in zip(models[number].named_parameters(), model.parameters(), strict=True):
-            torch.testing.assert_close(actual, expected, msg=lambda text, name=name: f"{name}: {text}")
+            # AdamW's first step is the rate, 1e-3, whatever the gradient: next to zero that magnifies rounding.
+            torch.testing.assert_close(
+                actual, expected, rtol=1e-5, atol=5e-5, msg=lambda text, name=name: f"{name}: {text}"
+            )
     assert losses.requires_grad is False
     assert losses.shape == (4,)
 
