@@ -121,6 +121,7 @@ def render(
         },
         corpora={None: corpus},
         provenance=provenance,
+        confidence=0.95,
     )
 
 

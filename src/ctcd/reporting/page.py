@@ -55,6 +55,7 @@ def render_report(
     figures: Mapping[str, go.Figure],
     corpora: Mapping[str | None, Mapping[str, Any]],
     provenance: Mapping[str, Any],
+    confidence: float,
 ) -> str:
     """Write the whole report.
 
@@ -70,6 +71,7 @@ def render_report(
         figures: `differences`, `scores` and `losses`.
         corpora: the metadata of the shards by the name of the corpus, None for the one that has no name.
         provenance: as `describe_runs` makes it.
+        confidence: of all intervals.
 
     Returns:
         HTML with its styles and plotly.js inside; everything that comes from data is escaped.
@@ -82,7 +84,6 @@ def render_report(
         lstrip_blocks=True,
     )
     environment.filters.update(number=number, typeset=_typeset)
-    confidence = float(comparison["confidence"].iloc[0])
     rows = [_claim_row(row) for row in claims.to_dict("records")]
     ordered = sorted(rows, key=lambda row: row["verdict"] not in DECIDED)
     return environment.get_template("report.html.j2").render(
@@ -158,7 +159,7 @@ def _models(comparison: pd.DataFrame, losses: pd.DataFrame) -> list[dict[str, st
     means = {row["model"]: row for row in rows[rows["task"] == MEAN_OVER_TASKS].to_dict("records")}
     by_model = {str(model): table for model, table in losses.groupby("model", sort=False)}
     result = []
-    for model in rows["model"].unique():
+    for model in dict.fromkeys([*rows["model"], *by_model]):
         row = {"model": model, "score": MISSING} | dict.fromkeys(
             ("loss", "spread", "error", "perplexity", "accuracy", "parameters"), ""
         )
@@ -305,7 +306,9 @@ def _corpus_facts(corpus: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _sampling_error(scores: pd.DataFrame) -> str:
-    """Say how large a standard error the choice of examples can give to an accuracy."""
+    """Say how large a standard error the choice of examples can give to an accuracy; nothing without tasks."""
+    if scores.empty:
+        return ""
     examples = int(scores.groupby("task")["examples"].max().min())
     return f"{50 / examples**0.5:.1f} points on the smallest task ({examples:,} examples)"
 

@@ -19,6 +19,10 @@ WNLI = "wnli"
 MEAN_WITHOUT_WNLI = "mean without wnli"
 MEANS = (MEAN_OVER_TASKS, MEAN_WITHOUT_WNLI)
 
+COLUMNS = [
+    "task", "quantity", "model", "reference", "mean", "standard_deviation", "low", "high", "seeds", "confidence",
+    "is_partial",
+]  # fmt: skip
 Unit = Literal["pretraining_seed", "seed"]
 # Points or nats: what differs by less differs by rounding.
 ROUNDING = 1e-9
@@ -46,6 +50,8 @@ def compare(scores: pd.DataFrame, pairs: Iterable[Pair], confidence: float, unit
         class), confidence, is_partial (whether the task's data, or those of a task in a mean, are only a part).
         A single seed has neither standard deviation nor interval: NaN.
     """
+    if scores.empty:
+        return pd.DataFrame(columns=COLUMNS)
     tables = seed_tables(scores, unit)
     quantities: list[tuple[str, str | None]] = [(model, None) for model in tables]
     quantities += [pair for pair in dict.fromkeys(pairs) if set(pair) <= tables.keys()]

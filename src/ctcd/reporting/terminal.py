@@ -53,6 +53,8 @@ def study_text(
 
 def scores_text(comparison: pd.DataFrame, unit: Unit, width: int = 100) -> str:
     """Lay out the scores per model and task; a task whose data are a part of the published ones is marked."""
+    if comparison.empty:
+        return ""
     rows = model_rows(comparison)
     models = list(rows["model"].unique())
     cells = {

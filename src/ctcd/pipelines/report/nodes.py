@@ -45,9 +45,9 @@ def check_models(
         planned = plan_variants(settings, sources, pretraining, corpus_report)
         for variant in ordered:
             check_records(variant.name, records[variant.name], planned[variant.name])
-            check_scores(variant.name, records[variant.name], list(scores[variant.name]["run"].unique()))
-            if len(pairs := minimal_pairs[variant.name]):
-                check_scores(variant.name, records[variant.name], list(pairs["run"].unique()), "minimal pairs")
+            for kind, tables in (("scores", scores), ("minimal pairs", minimal_pairs)):
+                if len(table := tables[variant.name]):
+                    check_scores(variant.name, records[variant.name], list(table["run"].unique()), kind)
     return [record for variant in study.variants for record in records[variant]]
 
 
@@ -177,6 +177,7 @@ def describe_models(records: Sequence[Record]) -> dict[str, Any]:
 
 def write_report(
     study: Study,
+    reporting: ReportingParameters,
     corpora: Mapping[str | None, Mapping[str, Any]],
     scores: pd.DataFrame,
     comparison: pd.DataFrame,
@@ -210,8 +211,9 @@ def write_report(
         figures={"differences": score_differences, "scores": score_bars, "losses": loss_curves},
         corpora=corpora,
         provenance=provenance,
+        confidence=reporting.confidence,
     )
-    robustness = tabulate_robustness(measurements, float(comparison["confidence"].iloc[0]))
+    robustness = tabulate_robustness(measurements, reporting.confidence)
     return page, study_text(claims, comparison, losses, robustness, pairs)
 
 

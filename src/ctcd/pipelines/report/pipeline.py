@@ -77,9 +77,9 @@ def create_pipeline(study: Study) -> Pipeline:
     def draw_figures(comparison: pd.DataFrame, histories: pd.DataFrame, *corpora: Any) -> Any:
         return nodes.draw_figures(comparison, histories, _by_corpus(corpora))
 
-    def write_report(*inputs: Any) -> tuple[str, str]:
-        made, corpora = inputs[: -len(study.corpora)], inputs[-len(study.corpora) :]
-        return nodes.write_report(study, _by_corpus(corpora), *made)
+    def write_report(reporting: ReportingParameters, *inputs: Any) -> tuple[str, str]:
+        corpora, made = _cut(inputs, len(study.corpora), len(inputs))
+        return nodes.write_report(study, reporting, _by_corpus(corpora), *made)
 
     def _by_corpus(values: tuple[Any, ...]) -> Mapping[str | None, Any]:
         return dict(zip(study.corpora, values, strict=True))
@@ -139,7 +139,7 @@ def create_pipeline(study: Study) -> Pipeline:
             ),
             node(
                 write_report,
-                [*tables, *figures, *own("provenance"), *corpus_reports],
+                ["params:reporting", *corpus_reports, *tables, *figures, *own("provenance")],
                 "report",
                 "summary",
             ),
