@@ -148,7 +148,12 @@ def outcome(low: float, high: float) -> str:
 
 
 def _is_gain(comparison: pd.DataFrame) -> pd.Series:
-    return comparison["reference"].fillna("").map(lambda reference: split_model_name(str(reference))[0] == UNTRAINED)
+    return (
+        comparison["reference"]
+        .fillna("")
+        .map(lambda reference: split_model_name(str(reference))[0] == UNTRAINED)
+        .astype(bool)
+    )
 
 
 def _means(tasks: Sequence[str]) -> dict[str, list[str]]:
