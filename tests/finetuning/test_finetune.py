@@ -112,7 +112,19 @@ def test_a_task_may_have_settings_of_its_own(make_settings, word_task, pair_task
     assert (shared.epochs, shared.batch_size, shared.learning_rate) == (1, 8, settings.learning_rate)
 
 
-@pytest.mark.parametrize(("width", "published"), [(768, 3e-5), (256, 1.5e-4), (128, 4e-4), (64, 1e-3), (32, 1e-3)])
+@pytest.mark.parametrize(
+    ("examples", "epochs"), [(80, 6), (100, 5), (799, 1), (8000, 1)], ids=["ten", "not_whole", "nearly", "many"]
+)
+def test_few_examples_are_seen_as_often_as_the_least_number_of_steps_needs(
+    make_settings, word_task, pair_task, examples, epochs
+):
+    own = {"contains_is": TaskTraining(epochs=2)}
+    settings = make_settings(epochs=1, minimum_steps=60, batch_size=8, task_training=own)
+    assert TaskSettings.of(pair_task, settings, 32, examples).epochs == epochs
+    assert TaskSettings.of(word_task, settings, 32, examples).epochs == 2
+
+
+@pytest.mark.parametrize(("width", "published"), [(768, 3e-5), (384, 1e-4), (256, 2e-4), (64, 3e-3), (32, 3e-3)])
 def test_a_learning_rate_that_is_not_set_is_the_published_one_of_the_width(make_settings, word_task, width, published):
     training = TaskSettings.of(word_task, make_settings(learning_rate=None), width, 100)
     assert training.learning_rate == usual_learning_rate(width) == pytest.approx(published, rel=0.2)

@@ -8,7 +8,7 @@ import pytest
 
 from ctcd.errors import InputError
 from ctcd.finetuning import jobs
-from ctcd.finetuning.scoring import Stores, score_majority_class, score_model, score_models
+from ctcd.finetuning.scoring import Stores, score_majority_class, score_model, score_models, with_fewer_examples
 from ctcd.finetuning.settings import TaskTraining
 from ctcd.lineage.array_store import ArrayStore
 from ctcd.tasks.files import FolderSuite
@@ -65,6 +65,29 @@ def test_a_finished_task_is_one_log_line(make_model, suite, pair_task, make_sett
     (line,) = [record.getMessage() for record in caplog.records if record.name == "ctcd.finetuning.scoring"]
     assert line.startswith("pairs: accuracy/f1 ")
     assert line.endswith("over 2 seeds")
+
+
+def test_so_many_training_examples_as_a_task_is_given_are_drawn_and_the_others_left(suite, pair_task, make_settings):
+    whole = suite.read(pair_task)
+
+    def fewer(count):
+        settings = make_settings(task_training={"pairs": TaskTraining(training_examples=count)})
+        return with_fewer_examples(whole, settings)
+
+    train = fewer(10).frames["train"]
+    assert len(train) == 10
+    assert len(train.merge(whole.frames["train"].drop_duplicates())) == 10
+    assert fewer(10).frames["validation"] is whole.frames["validation"]
+    assert (fewer(10).is_partial, whole.is_partial) == (True, False)
+    pd.testing.assert_frame_equal(train, fewer(10).frames["train"])
+    assert fewer(len(whole.frames["train"])) is whole
+    assert fewer(None) is whole
+
+
+def test_a_score_from_fewer_training_examples_says_so(make_model, suite, pair_task, make_settings, execution, stores):
+    settings = make_settings(task_training={"pairs": TaskTraining(training_examples=10)})
+    scores = score_model(make_model("bert"), suite, [pair_task], settings, execution, stores).scores
+    assert scores["is_partial"].all()
 
 
 def test_models_that_are_scored_together_get_what_each_gets_alone(

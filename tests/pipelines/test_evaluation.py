@@ -25,6 +25,7 @@ CHOICE = """finetuning:
   tasks: {glue: [cola, rte]}
   seeds: 2
   epochs: 1
+  minimum_steps: 0
   task_training: {rte: {epochs: 1}}
 execution: {workers: 1}
 tracking: {enabled: false}

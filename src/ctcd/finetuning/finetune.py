@@ -76,9 +76,11 @@ class TaskSettings:
             examples: to learn from, for the batch size.
         """
         own = settings.task_training.get(task.name)
+        batch_size = (own and own.batch_size) or settings.batch_size or usual_batch_size(examples)
+        enough = math.ceil(settings.minimum_steps / math.ceil(examples / batch_size))
         return cls(
-            epochs=(own and own.epochs) or settings.epochs,
-            batch_size=(own and own.batch_size) or settings.batch_size or usual_batch_size(examples),
+            epochs=(own and own.epochs) or max(settings.epochs, enough),
+            batch_size=batch_size,
             learning_rate=(own and own.learning_rate) or settings.learning_rate or usual_learning_rate(width),
             warmup_share=settings.warmup_share,
             weight_decay=settings.weight_decay,
@@ -92,8 +94,12 @@ def usual_batch_size(examples: int) -> int:
 
 
 def usual_learning_rate(width: int) -> float:
-    """What published encoders of a width are fine-tuned with: 3e-5 at 768, 1.6e-4 at 256, 4e-4 at 128, 1e-3 at most."""
-    return min(1e-3, 3e-5 * (768 / width) ** 1.5)
+    """The rate for a model's width: 3e-5 at 768, 1.1e-4 at 384, 8e-4 at 128, 3e-3 at 64 and below.
+
+    Wide ends: what published encoders are fine-tuned with. Narrow end: sweeps on parts of training data, where lower
+    rates lose to random weights (docs/evidence/finetuning_recipe.md).
+    """
+    return min(3e-3, 3e-5 * (768 / width) ** 1.85)
 
 
 def finetune(

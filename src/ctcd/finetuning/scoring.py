@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ctcd.engine.randomness import seed_from
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
 from ctcd.finetuning.augmentation import augment_training
@@ -111,7 +112,10 @@ def score_models(
         InputError: if a model cannot be used, or nothing at all of it can be scored.
     """
     data, unread = read_tasks(suite, tasks, settings.submission)
-    data = {name: with_perturbations(each, settings.robustness.perturbations) for name, each in data.items()}
+    data = {
+        name: with_perturbations(with_fewer_examples(each, settings), settings.robustness.perturbations)
+        for name, each in data.items()
+    }
     run = partial(run_durably, results=stores.results, workers=execution.workers, reuse=execution.resume != "never")
     searches, jobs = {}, []
     for model in models:
@@ -136,6 +140,17 @@ def score_models(
     return [
         _tables(data, results[model], [*unread, *failures[model]], searches[model], kept[model]) for model in models
     ]
+
+
+def with_fewer_examples(data: TaskData, settings: FinetuningParameters) -> TaskData:
+    """Keep as many training examples as the settings of the task allow, drawn by the task's name alone."""
+    own, train = settings.task_training.get(data.task.name), data.frames["train"]
+    count = (own and own.training_examples) or len(train)
+    if count >= len(train):
+        return data
+    drawn = np.random.default_rng(seed_from("training examples", data.task.name)).permutation(len(train))[:count]
+    fewer = train.iloc[np.sort(drawn)].reset_index(drop=True)
+    return replace(data, frames={**data.frames, "train": fewer}, is_partial=True)
 
 
 def _tables(

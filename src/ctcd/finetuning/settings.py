@@ -14,11 +14,15 @@ SuiteName = Annotated[str, AfterValidator(known_in("suite", SUITES))]
 
 
 class TaskTraining(Settings):
-    """Fine-tuning settings of one task where they differ from the suite's."""
+    """Fine-tuning settings of one task where they differ from the suite's.
+
+    Of more than `training_examples` so many are drawn, the same for every model and seed.
+    """
 
     epochs: PositiveInteger | None = None
     batch_size: PositiveInteger | None = None
     learning_rate: PositiveNumber | None = None
+    training_examples: PositiveInteger | None = None
 
 
 class SearchParameters(Settings):
@@ -54,6 +58,7 @@ class FinetuningParameters(Settings):
     extra_tasks: dict[str, ExtraTaskParameters] = {}
     seeds: PositiveInteger
     epochs: PositiveInteger
+    minimum_steps: Annotated[int, Field(ge=0)] = 0
     batch_size: PositiveInteger | None
     learning_rate: PositiveNumber | None
     warmup_share: Share

@@ -35,7 +35,7 @@ class TaskData:
         frames: split -> table of the text columns and `label`: int64 positions in `classes`, or float64 numbers; hidden
             labels are -1. Test splits are there only where their files are.
         classes: labels as they stand in the files; empty for regression.
-        is_partial: whether some split is only a part of the published one.
+        is_partial: whether some split is only a part of the published one, or only some examples are learned from.
         further: scored splits beyond the validation splits, each with the name of its test set: a perturbation of a
             validation split, or a further split of the task.
     """
