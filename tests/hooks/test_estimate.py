@@ -35,7 +35,7 @@ def tokenizer_source(source: str) -> SourceDataset:
 def parameters_of(environment: str, **changes: Any) -> dict[str, Any]:
     """Parameters of an environment; `pretraining__epochs=1` changes one of them."""
     loader = OmegaConfigLoader(str(CONF), env=environment, **CONFIG_LOADER_ARGS)
-    DeclareHook().after_context_created(SimpleNamespace(config_loader=loader))
+    DeclareHook().after_context_created(SimpleNamespace(config_loader=loader, project_path=CONF.parent))
     parameters = copy.deepcopy(loader["parameters"])
     for dotted, value in changes.items():
         group, _, name = dotted.partition("__")

@@ -40,7 +40,7 @@ def two_sources(documents, tokenizer, corpus_parameters, tmp_path_factory) -> Sh
 
 @pytest.fixture
 def training(two_sources, tokenizer, pretraining, execution):
-    return start_training(two_sources, tokenizer, CTCD, pretraining, execution, "x", None)
+    return start_training(two_sources, tokenizer, CTCD, pretraining, execution, "x", None, {})
 
 
 def test_loss_and_error_by_source_equal_a_plain_computation(training) -> None:
@@ -90,7 +90,7 @@ def test_the_history_has_the_loss_of_every_source(two_sources, tokenizer, pretra
 
 def test_only_the_chosen_sources_are_trained_on(two_sources, tokenizer, pretraining, execution) -> None:
     settings = pretraining.model_copy(update={"sources": ["second"]})
-    training = start_training(two_sources, tokenizer, CTCD, settings, execution, "x", None)
+    training = start_training(two_sources, tokenizer, CTCD, settings, execution, "x", None, {})
     own = two_sources.sequences("train", ["second"])
     rows = rows_of_step(len(own), 3, settings.batch_size, settings.seed)
     every = {tuple(row) for row in own.rows(np.arange(len(own))).tolist()}

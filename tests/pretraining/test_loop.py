@@ -91,7 +91,7 @@ def test_zero_steps_give_the_initial_weights(shards, tokenizer, pretraining, exe
 def test_heldout_loss_equals_a_plain_computation(shards, tokenizer, pretraining, execution, store) -> None:
     settings = pretraining.model_copy(update={"steps": 0})
     models, history = pretrain(shards, tokenizer, STANDALONE, settings, execution, store)
-    training = start_training(shards, tokenizer, STANDALONE, settings, execution, "x", None)
+    training = start_training(shards, tokenizer, STANDALONE, settings, execution, "x", None, {})
     losses = []
     for batch in training.heldout["text"]:
         with torch.no_grad():
@@ -202,7 +202,7 @@ def test_a_model_is_judged_on_every_held_out_sequence_however_many_its_curve_is_
 def test_held_out_masks_do_not_follow_the_training_s_share_or_seed(shards, tokenizer, pretraining, execution) -> None:
     def heldout(**changes) -> list[torch.Tensor]:
         settings = pretraining.model_copy(update=changes)
-        training = start_training(shards, tokenizer, CTCD, settings, execution, "x", None)
+        training = start_training(shards, tokenizer, CTCD, settings, execution, "x", None, {})
         return [batch.input_ids for batch in training.heldout["text"]]
 
     first = heldout()

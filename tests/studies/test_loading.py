@@ -138,6 +138,12 @@ def test_a_source_on_another_corpus_is_refused(write: Write) -> None:
         load(path)
 
 
+def test_a_model_on_another_corpus_to_start_from_is_refused(write: Write) -> None:
+    path = write("variants: {standalone: , cut: {like: ctcd, corpus: news, student: {initial: standalone student}}}")
+    with pytest.raises(InputError, match="'cut' starts from 'standalone', which is trained on another corpus"):
+        load(path)
+
+
 def test_a_claim_on_a_measure_that_is_not_known_is_refused(write: Write) -> None:
     claims = "claims: [{better: ctcd student, than: standalone teacher, on: luck}]"
     with pytest.raises(InputError, match="there is no measure 'luck': choose from .*heldout_loss"):
