@@ -39,6 +39,16 @@ def test_scores_are_a_long_table_in_the_order_of_the_tasks(scored, suite):
         assert examples == [len(suite.read(task).frames["validation"])]
 
 
+def test_without_tasks_there_is_nothing_to_train_and_nothing_scored(
+    make_model, suite, make_settings, execution, tmp_path
+):
+    stores = Stores(ArrayStore(tmp_path / "tokens"), ArrayStore(tmp_path / "results"))
+    result = score_model(make_model("bert"), suite, [], make_settings(), execution, stores)
+    assert result.scores.empty
+    assert result.failures.empty
+    assert list(result.scores.columns) == ["task", "split", "seed", "metric", "value", "examples", "is_partial"]
+
+
 def test_scores_follow_from_the_predictions_table(scored):
     tasks, scores, predictions = scored
     assert list(predictions.columns) == [*KEYS, "label", "prediction", "confidence", "brier_score"]

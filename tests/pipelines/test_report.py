@@ -135,3 +135,12 @@ def test_minimal_pairs_of_every_model_are_measured_seed_by_seed_and_are_of_its_r
     assert row["value"].tolist() == pytest.approx([100 * of_student["accuracy"].mean()])
     assert "Minimal pairs" in newest(project, "08_reporting/ctcd/summary.txt").read_text()
     assert len(list((project / DATA / "07_model_output/minimal_pair_results").glob("*.safetensors"))) == 6 * 2
+
+
+def test_a_study_answers_without_fine_tuning(project: Path, run_kedro) -> None:
+    result = run_kedro(project)("run", "--env=test", "--params=finetuning.suite=none")
+    assert result.returncode == 0, result.stderr
+    assert "pre-training ahead" not in result.stderr
+    found = claims(project)
+    assert found["verdict"].to_dict()[(*CLAIM, "scores")] == "not measured"
+    assert found.loc[("ctcd student", "standalone student", "heldout_loss"), "seeds"] == 2

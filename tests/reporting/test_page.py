@@ -130,6 +130,16 @@ def words(html: str) -> str:
     return re.sub(r"\s+", " ", Elements(re.sub("(?=</t[dh]>|<span)", " ", html)).text)
 
 
+def test_a_study_without_fine_tuning_shows_losses_and_no_scores(
+    study_scores: pd.DataFrame, study_history: pd.DataFrame
+) -> None:
+    text = words(render(study_scores[:0], study_history))
+    assert "Held-out loss" in text
+    assert "ctcd student 4.200" in text
+    for absent in ("Scores per task", "Mean over", "Bars are means", "standard error of up to"):
+        assert absent not in text
+
+
 def test_page_loads_nothing_from_anywhere(study_scores: pd.DataFrame, study_history: pd.DataFrame) -> None:
     elements = Elements(render(study_scores, study_history))
     assert elements.loads == []

@@ -106,6 +106,15 @@ def test_a_study_as_text(study_scores: pd.DataFrame, study_losses: pd.DataFrame)
     )
 
 
+def test_a_study_without_fine_tuning_has_losses_and_no_scores(
+    study_scores: pd.DataFrame, study_losses: pd.DataFrame
+) -> None:
+    text = text_of(study_scores[:0], study_losses)
+    assert "points     –" in re.sub(" +–", "     –", text)
+    assert "Held-out loss in nats" in text
+    assert "Scores in points" not in text
+
+
 def test_many_tasks_stay_within_the_width(make_scores: Make, study_losses: pd.DataFrame) -> None:
     tasks = {f"task_number_{number}": [50.0 + number, 60.0] for number in range(14)}
     scores = make_scores({("standalone", "teacher"): tasks, ("ctcd", "student"): tasks})
