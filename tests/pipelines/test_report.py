@@ -1,7 +1,6 @@
 """What a study's report says, against what the run has kept, in the environment `test`."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -138,8 +137,8 @@ def test_minimal_pairs_of_every_model_are_measured_seed_by_seed_and_are_of_its_r
     assert len(list((project / DATA / "07_model_output/minimal_pair_results").glob("*.safetensors"))) == 6 * 2
 
 
-def test_a_study_answers_without_fine_tuning(project: Path, run_kedro, tmp_path: Path) -> None:
-    project = shutil.copytree(project, tmp_path / "project", symlinks=True)  # others look at its newest versions
+def test_a_study_answers_without_fine_tuning(copied_project, run_kedro) -> None:
+    project = copied_project("01_raw", "03_primary", "05_model_input", "06_models")
     result = run_kedro(project)("run", "--env=test", "--params=finetuning.suite=none")
     assert result.returncode == 0, result.stderr
     assert "pre-training ahead" not in result.stderr
