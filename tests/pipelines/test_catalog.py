@@ -20,18 +20,20 @@ def context(request: pytest.FixtureRequest):
 
 @pytest.mark.parametrize("pipeline", ["ctcd", "evaluation", "multilingual"])
 def test_every_dataset_is_declared_and_has_a_layer(context, pipeline: str) -> None:
+    catalog = context.catalog  # a new one at each access
     for name in pipelines[pipeline].datasets():
         if name.startswith("params:") or name == "parameters":
             continue
-        dataset = context.catalog.get(name)
+        dataset = catalog.get(name)
         assert not isinstance(dataset, MemoryDataset), name
         assert dataset.metadata["kedro-viz"]["layer"], name
 
 
 @pytest.mark.parametrize("pipeline", ["ctcd", "evaluation", "multilingual"])
 def test_everything_a_run_makes_is_versioned(context, pipeline: str) -> None:
+    catalog = context.catalog
     for name in pipelines[pipeline].all_outputs():
-        assert context.catalog.get(name)._version is not None, name
+        assert catalog.get(name)._version is not None, name
 
 
 def test_the_default_pipeline_is_the_study(context) -> None:
