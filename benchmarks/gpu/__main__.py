@@ -112,7 +112,7 @@ def _parse_arguments() -> argparse.Namespace:
     project = argparse.ArgumentParser(add_help=False)
     project.add_argument("--env", default="budget", help="Kedro's environment (default budget)")
     study = argparse.ArgumentParser(add_help=False, parents=[project])
-    study.add_argument("--pipeline", default="methods", help="the study (default methods)")
+    study.add_argument("--pipeline", default="ctcd", help="the study (default ctcd)")
     device = argparse.ArgumentParser(add_help=False)
     device.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     shape = {"choices": ["tiny", "small", "base"], "help": "size of the models (default %(default)s)"}

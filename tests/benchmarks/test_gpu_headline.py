@@ -228,8 +228,8 @@ def test_every_command_writes_what_it_measured(finished: Path) -> None:
 def test_report_tables_histories_and_measurements_come_home(assembled: Path, finished: Path) -> None:
     found = contents(assembled)
     for path in (
-        "08_reporting/methods/report.html",
-        "08_reporting/methods/scores.csv",
+        "08_reporting/ctcd/report.html",
+        "08_reporting/ctcd/scores.csv",
         "07_model_output/ctcd/history.parquet",
     ):
         place = newest(finished / "project", path)
