@@ -54,16 +54,21 @@ def test_given_is_what_the_user_names(project: Path) -> None:
 
 
 def check(
-    initial: str, shared: SharedPretraining, declared: dict[Any, str] | None = None, made: str = "models", **data: Any
+    initial: str,
+    shared: SharedPretraining,
+    declared: dict[Any, str] | None = None,
+    made: str = "models",
+    corpus: str | None = None,
+    **data: Any,
 ) -> None:
     """Check a study whose variant `mine` declares one start of its student, and is given another."""
     variant = {"name": "mine", "method": "student_alone", "student": {"initial": initial}}
     parameters = Parameters.model_construct(
         pretraining=shared, variants={"mine": VariantParameters.model_validate(variant)}
     )
-    mine = Variant(name="mine", trained=("student",), source=None, corpus=None, settings={}, initial=declared or {})
+    mine = Variant(name="mine", trained=("student",), source=None, corpus=corpus, settings={}, initial=declared or {})
     pipeline = Pipeline([Node(lambda x: x, "a", made, name="mine.pretrain")])
-    catalog = DataCatalog({name: MemoryDataset(each) for name, each in data.items()})
+    catalog = DataCatalog({name.replace("__", "."): MemoryDataset(each) for name, each in data.items()})
     check_initial_models(pipeline, catalog, parameters, {"s": Study("s", "?", {"mine": mine}, ())})
 
 
@@ -101,3 +106,17 @@ def test_a_vocabulary_is_compared_before_the_text_is_read(
     for ready, before in ((other, {}), (None, {}), (None, {"tokenizer": other})):
         with pytest.raises(InputError, match=rf"another vocabulary .* --params tokenizer={folder}"):
             check_with(ready, **before)
+
+
+def test_a_vocabulary_is_compared_with_that_of_the_variants_own_corpus(
+    shared_pretraining: SharedPretraining, make_model: Callable[[str], ModelFolder], tokenizer: Any
+) -> None:
+    folder, other = str(make_model("bert").folder), copy.deepcopy(tokenizer)
+    other.add_tokens(["another"])
+
+    def check_with(**ready: Any) -> None:
+        check(folder, shared_pretraining, None, "tickets.tokenizer", "tickets", **ready)
+
+    check_with(ready_tokenizer=other, tickets__ready_tokenizer=tokenizer)
+    with pytest.raises(InputError, match=r"another vocabulary .* as `tickets.ready_tokenizer` in the catalog"):
+        check_with(ready_tokenizer=tokenizer, tickets__ready_tokenizer=other)

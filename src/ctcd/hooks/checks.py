@@ -110,15 +110,20 @@ def _known_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def check_methods(pipeline: Pipeline, parameters: Parameters, studies: Mapping[str, Study]) -> None:
-    """Check that each variant's method still trains the models that its study declares, and that its terms fit them.
+    """Check that each variant still trains the models that its study declares, on the corpus that it declares.
 
     Raises:
-        InputError: if `--params` or an environment gave it a method that trains others, or a width that its relation
-            heads do not divide.
+        InputError: if `--params` or an environment gave it another corpus, a method that trains others, or a width that
+            its relation heads do not divide.
     """
     declared = {name: variant for study in studies.values() for name, variant in study.variants.items()}
     for name in {node.namespace for node in pipeline.nodes} & declared.keys():
         variant = parameters.variants[str(name)]
+        if variant.corpus != declared[str(name)].corpus:
+            raise InputError(
+                f"the study trains the variant '{name}' on another corpus than '{variant.corpus}': declare a variant "
+                "of your own that is trained on it"
+            )
         method = find_method(variant.method, variant.weights, variant.terms)
         if method.trained != declared[str(name)].trained:
             raise InputError(
@@ -181,37 +186,37 @@ def check_initial_models(
     from ctcd.pretraining.initial import find_given_model
     from ctcd.pretraining.plan import started_models
 
-    given: set[str] = set()
-    for name in names:
+    given: dict[str | None, set[str]] = {}
+    for name in sorted(names):
         for role, model in started_models(parameters.variants[name], parameters.pretraining).items():
             reference = referenced_model(model)
             if reference is None:
                 find_given_model(model)
-                given.add(model)
+                given.setdefault(declared[name].corpus, set()).add(model)
             elif declared[name].started_from.get(role) != reference:
                 raise InputError(
                     f"the study does not declare that '{name}' starts from '{model}': write a study in which it does, "
                     "or name a folder"
                 )
-    if "tokenizer" in pipeline.all_outputs():
-        _check_vocabulary(sorted(given), catalog)
+    for corpus, models in given.items():
+        if of_corpus(corpus, "tokenizer") in pipeline.all_outputs():
+            _check_vocabulary(corpus, sorted(models), catalog)
 
 
-def _check_vocabulary(given: Sequence[str], catalog: DataCatalog) -> None:
+def _check_vocabulary(corpus: str | None, given: Sequence[str], catalog: DataCatalog) -> None:
     """Check the tokenizer before all text is read with it: a ready one, or else that of the corpus as it is now."""
     from ctcd.lineage.digest import tokenizer_fingerprint
     from ctcd.pretraining.initial import given_tokenizer
 
-    if not given:
-        return
-    tokenizer = catalog.load("ready_tokenizer")
-    if tokenizer is None and catalog.exists("tokenizer"):
-        tokenizer = catalog.load("tokenizer")
+    ready, trained = (of_corpus(corpus, kind) for kind in ("ready_tokenizer", "tokenizer"))
+    tokenizer = catalog.load(ready)
+    if tokenizer is None and catalog.exists(trained):
+        tokenizer = catalog.load(trained)
     for model in given:
         if tokenizer is None or tokenizer_fingerprint(tokenizer) != tokenizer_fingerprint(given_tokenizer(model)):
+            cure = f"--params tokenizer={model}" if corpus is None else f"as `{ready}` in the catalog"
             raise InputError(
-                f"the model in '{model}' has another vocabulary than the corpus: give the corpus its tokenizer, "
-                f"--params tokenizer={model}"
+                f"the model in '{model}' has another vocabulary than the corpus: give the corpus its tokenizer, {cure}"
             )
 
 
@@ -253,10 +258,9 @@ def check_inputs(
         if check := getattr(catalog.get(name), "check", None):
             check()
         if name.endswith(".documents") and not catalog.exists(name):
-            raise InputError(
-                f"the text of the corpus '{name.removesuffix('.documents')}' is not there: name the folder that has it "
-                "with --params data_root=<folder>"
-            )
+            cure = "name the folder that has it with --params data_root=<folder>"
+            cure = cure if name in catalog else f"describe '{name}' in the catalog"
+            raise InputError(f"the text of the corpus '{name.removesuffix('.documents')}' is not there: {cure}")
         makers = {key: len(other.nodes) for key, other in pipelines.items() if name in other.all_outputs()}
         if not makers or catalog.exists(name):
             continue
