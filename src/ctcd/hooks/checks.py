@@ -16,7 +16,7 @@ from ctcd.errors import InputError
 from ctcd.lineage.settings import HUB
 from ctcd.parameters import Parameters
 from ctcd.pipelines import of_corpus
-from ctcd.pretraining.settings import Recipe, VariantParameters, referenced_model
+from ctcd.pretraining.settings import GIVEN, Recipe, VariantParameters, referenced_model
 from ctcd.studies.study import Study
 from ctcd.tasks.settings import HELDOUT_TEXT, MinimalPairsParameters
 from ctcd.tasks.tasks import chosen_tasks
@@ -144,9 +144,9 @@ def check_sources(pipeline: Pipeline, parameters: Parameters, catalog: DataCatal
     """
     for name in {str(node.namespace) for node in pipeline.nodes} & parameters.variants.keys():
         variant = parameters.variants[name]
-        known = getattr(catalog.get(of_corpus(variant.corpus, "documents")), "source_names", [])
+        known = getattr(catalog.get(of_corpus(variant.corpus, "documents")), "source_names", None)
         wanted = variant.settings(parameters.pretraining, seed=0).sources or []
-        if unknown := [source for source in wanted if source not in known]:
+        if known is not None and (unknown := [source for source in wanted if source not in known]):
             raise InputError(
                 f"the variant '{name}' is trained on the source '{unknown[0]}', which its corpus has not: choose from "
                 f"{', '.join(known)}"
@@ -173,26 +173,32 @@ def suites_read(pipeline: Pipeline, parameters: Parameters) -> set[str]:
 def check_initial_models(
     pipeline: Pipeline, catalog: DataCatalog, parameters: Parameters, studies: Mapping[str, Study]
 ) -> None:
-    """Check that the models are there that the variants of a pipeline start from, without their weights.
+    """Check that the models are there that the variants of a pipeline start from or are taught by, without weights.
 
     Raises:
-        InputError: if one is not, has another vocabulary than the corpus is going to have, or is one of a variant that
-            the study does not declare to be started from.
+        InputError: if one is not, has another vocabulary than the corpus is going to have or another shape than the
+            variant wants, or is one of a variant that the study does not declare to be started from.
     """
     declared = {name: variant for study in studies.values() for name, variant in study.variants.items()}
     names = {node.name.removesuffix(".pretrain") for node in pipeline.nodes} & declared.keys()
     if not names:
         return  # PyTorch is not loaded for the corpus
-    from ctcd.pretraining.initial import find_given_model
+    from ctcd.pretraining.initial import InitialModel, find_given_model, started_shape
     from ctcd.pretraining.plan import started_models
 
     given: dict[str | None, set[str]] = {}
     for name in sorted(names):
-        for role, model in started_models(parameters.variants[name], parameters.pretraining).items():
+        variant, of_corpora = parameters.variants[name], given.setdefault(declared[name].corpus, set())
+        settings = variant.settings(parameters.pretraining, seed=0)
+        if declared[name].source == GIVEN and (teacher := getattr(catalog.get("given_teacher"), "source", None)):
+            find_given_model(teacher)
+            of_corpora.add(teacher)
+        for role, model in started_models(variant, parameters.pretraining).items():
             reference = referenced_model(model)
             if reference is None:
-                find_given_model(model)
-                given.setdefault(declared[name].corpus, set()).add(model)
+                found = InitialModel("", find_given_model(model))
+                started_shape(getattr(settings, role), found, (variant.model_extra or {}).get(role, {}))
+                of_corpora.add(model)
             elif declared[name].started_from.get(role) != reference:
                 raise InputError(
                     f"the study does not declare that '{name}' starts from '{model}': write a study in which it does, "

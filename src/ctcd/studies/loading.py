@@ -21,8 +21,8 @@ PACKAGE_FOLDER = Path(__file__).parent
 FOLDER_SETTING = "CTCD_STUDIES"
 SHARED = "shared"
 NAME = r"[a-z][a-z0-9_]*"
-# Names that other entries of the catalog begin with, or other pipelines have.
-RESERVED_VARIANTS = {"corpus", "evaluation", "report", GIVEN}
+# Names of variants and corpora that other entries of the catalog begin with; names of other pipelines.
+RESERVED = {"corpus", "evaluation", "report", GIVEN}
 RESERVED_STUDIES = {"all_studies", "corpus", "evaluation", "finetuning", "minimal_pairs", "pretraining", "report"}
 
 Declaration = Mapping[str, Any]
@@ -145,10 +145,12 @@ def _variant(
     common: Declaration,
     path: Path,
 ) -> Variant:
-    if not re.fullmatch(NAME, name) or name in RESERVED_VARIANTS:
+    if not re.fullmatch(NAME, name) or name in RESERVED:
         raise InputError(f"In the study '{path}', the variant '{name}' needs another name: small letters, not taken.")
     settings = deep_merge(common, _resolve(name, declared, shared, path, ()))
     source = settings.pop("source", None)
+    if (corpus := settings.get("corpus")) is not None and (corpus in RESERVED or not re.fullmatch(NAME, str(corpus))):
+        raise InputError(f"In the study '{path}', the corpus '{corpus}' needs another name: small letters, not taken.")
     if "method" not in settings:
         raise InputError(f"In the study '{path}', the variant '{name}' has no method: give one, or `like`.")
     try:
