@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from ctcd.distillation.methods import Role, find_method
 from ctcd.errors import InputError
@@ -48,7 +48,7 @@ class StudyFile(Settings):
 
     question: str
     settings: dict[str, Any] = {}
-    variants: dict[str, dict[str, Any] | None]
+    variants: Annotated[dict[str, dict[str, Any] | None], Field(min_length=1)]
     claims: list[Claim] = []
 
 
@@ -153,6 +153,8 @@ def _variant(
         raise InputError(f"In the study '{path}', the corpus '{corpus}' needs another name: small letters, not taken.")
     if "method" not in settings:
         raise InputError(f"In the study '{path}', the variant '{name}' has no method: give one, or `like`.")
+    if "name" in settings:
+        raise InputError(f"In the study '{path}', the variant '{name}' has a `name`: remove it, its key is its name.")
     try:
         checked = VariantParameters.model_validate({"name": name, **settings})
         method = find_method(checked.method, checked.weights, checked.terms)
@@ -194,7 +196,7 @@ def _resolve(
     own = {key: value for key, value in body.items() if key != "like"}
     if "like" not in body:
         return own
-    return deep_merge(_resolve(body["like"], declared, shared, path, (*through, name)), own)
+    return deep_merge(_resolve(str(body["like"]), declared, shared, path, (*through, name)), own)
 
 
 def _check_sources(variants: Mapping[str, Variant], path: Path) -> None:
