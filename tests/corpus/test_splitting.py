@@ -17,6 +17,7 @@ from ctcd.corpus.splitting import (
     split_documents,
     with_splits,
 )
+from ctcd.errors import InputError
 
 WORDS = "river stone lamp garden winter letter bridge silver market window engine forest candle harbour mirror".split()
 
@@ -153,3 +154,11 @@ def test_split_gives_every_document_once_and_two_are_enough() -> None:
         (Document("One.", "a"), TRAIN),
         (Document("Two.", "b"), HELDOUT),
     ]
+
+
+@pytest.mark.parametrize("texts", [["One."], ["One.", "Two.", "Three."], ["One.", "Another."]])
+def test_other_documents_than_were_split_are_one_sentence(texts: list[str]) -> None:
+    table = split_documents(collection(Document("One.", "a"), Document("Two.", "b")), 0.5)
+    other = collection(*(Document(text, "a") for text in texts))
+    with pytest.raises(InputError, match="changed since it was split"):
+        list(with_splits(other, table))

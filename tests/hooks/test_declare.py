@@ -9,6 +9,7 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
+from ctcd.datasets.source_dataset import SourceDataset
 from ctcd.errors import InputError
 from ctcd.hooks.checks import check_initial_models
 from ctcd.hooks.declare import locate_initial_models
@@ -54,16 +55,23 @@ def test_given_is_what_the_user_names(project: Path) -> None:
 
 
 def check(
-    initial: str, shared: SharedPretraining, declared: dict[Any, str] | None = None, made: str = "models", **data: Any
+    initial: Any,
+    shared: SharedPretraining,
+    declared: dict[Any, str] | None = None,
+    made: str = "models",
+    corpus: str | None = None,
+    source: str | None = None,
+    **data: Any,
 ) -> None:
     """Check a study whose variant `mine` declares one start of its student, and is given another."""
     variant = {"name": "mine", "method": "student_alone", "student": {"initial": initial}}
     parameters = Parameters.model_construct(
         pretraining=shared, variants={"mine": VariantParameters.model_validate(variant)}
     )
-    mine = Variant(name="mine", trained=("student",), source=None, corpus=None, settings={}, initial=declared or {})
+    mine = Variant(name="mine", trained=("student",), source=source, corpus=corpus, settings={}, initial=declared or {})
     pipeline = Pipeline([Node(lambda x: x, "a", made, name="mine.pretrain")])
-    catalog = DataCatalog({name: MemoryDataset(each) for name, each in data.items()})
+    datasets = {name: each if isinstance(each, SourceDataset) else MemoryDataset(each) for name, each in data.items()}
+    catalog = DataCatalog({name.replace("__", "."): dataset for name, dataset in datasets.items()})
     check_initial_models(pipeline, catalog, parameters, {"s": Study("s", "?", {"mine": mine}, ())})
 
 
@@ -101,3 +109,41 @@ def test_a_vocabulary_is_compared_before_the_text_is_read(
     for ready, before in ((other, {}), (None, {}), (None, {"tokenizer": other})):
         with pytest.raises(InputError, match=rf"another vocabulary .* --params tokenizer={folder}"):
             check_with(ready, **before)
+
+
+def test_a_vocabulary_is_compared_with_that_of_the_variants_own_corpus(
+    shared_pretraining: SharedPretraining, make_model: Callable[[str], ModelFolder], tokenizer: Any
+) -> None:
+    folder, other = str(make_model("bert").folder), copy.deepcopy(tokenizer)
+    other.add_tokens(["another"])
+
+    def check_with(**ready: Any) -> None:
+        check(folder, shared_pretraining, None, "tickets.tokenizer", "tickets", **ready)
+
+    check_with(ready_tokenizer=other, tickets__ready_tokenizer=tokenizer)
+    with pytest.raises(InputError, match=r"another vocabulary .* as `tickets.ready_tokenizer` in the catalog"):
+        check_with(ready_tokenizer=tokenizer, tickets__ready_tokenizer=other)
+
+
+def test_the_vocabulary_of_a_given_teacher_is_compared_before_the_text_is_read(
+    shared_pretraining: SharedPretraining, make_model: Callable[[str], ModelFolder], tokenizer: Any
+) -> None:
+    folder, other = str(make_model("bert").folder), copy.deepcopy(tokenizer)
+    other.add_tokens(["another"])
+
+    def check_with(ready: Any, teacher: str = folder) -> None:
+        given = SourceDataset(source=teacher, loader="")
+        check(None, shared_pretraining, None, "tokenizer", source="given", ready_tokenizer=ready, given_teacher=given)
+
+    check_with(tokenizer)
+    with pytest.raises(InputError, match="another vocabulary"):
+        check_with(other)
+    with pytest.raises(InputError, match="is no Hugging Face model"):
+        check_with(tokenizer, "/nowhere")
+
+
+def test_layers_that_the_model_lacks_are_named_before_the_text_is_read(
+    shared_pretraining: SharedPretraining, make_model: Callable[[str], ModelFolder]
+) -> None:
+    with pytest.raises(InputError, match="has 2 layers, from 0 to 1, and no layer 5"):
+        check({"from": str(make_model("bert").folder), "layers": [0, 5]}, shared_pretraining)

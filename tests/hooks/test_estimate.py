@@ -18,7 +18,9 @@ from ctcd.errors import InputError
 from ctcd.hooks import estimate
 from ctcd.hooks.declare import DeclareHook
 from ctcd.hooks.estimate import EstimateHook, Machine, duration
+from ctcd.lineage.digest import weights_fingerprint
 from ctcd.lineage.run_store import RunStore, write_record
+from ctcd.modeling.model_folder import ModelFolder
 from ctcd.pipeline_registry import register_pipelines
 from ctcd.pretraining.plan import plan_variants
 from ctcd.pretraining.settings import SharedPretraining, VariantParameters
@@ -189,11 +191,11 @@ def test_variants_of_a_corpus_with_a_name_are_counted_by_that_corpus(
     assert "1.0 million tokens in standalone_fr, ctcd_multilingual" in caplog.messages[0]
 
 
-def finish(parameters: dict[str, Any], store: RunStore, *names: str) -> None:
-    """Have the runs of some variants in the store, on the corpus that `prepared` gives."""
+def finish(parameters: dict[str, Any], store: RunStore, *names: str, source: str | None = None) -> None:
+    """Have the runs of some variants in the store, on the corpus that `prepared` gives; `source` teaches them."""
     variants = {name: VariantParameters.model_validate(parameters["variants"][name]) for name in names}
     shared, corpus = SharedPretraining(**parameters["pretraining"]), prepared(1000).load("shards").metadata
-    for plans in plan_variants(variants, dict.fromkeys(names), shared, corpus).values():
+    for plans in plan_variants(variants, dict.fromkeys(names, source), shared, corpus).values():
         for plan in plans:
             folder = store.folder / plan.id
             folder.mkdir(parents=True)
@@ -209,6 +211,18 @@ def test_trainings_that_are_finished_are_left_out(say: Say, caplog: pytest.LogCa
     finish(parameters, store, "ctcd")
     caplog.clear()
     say(parameters, pipeline="pretraining", catalog=catalog)
+    assert caplog.messages == []
+
+
+def test_trainings_by_a_given_teacher_that_are_finished_are_left_out(
+    say: Say, caplog: pytest.LogCaptureFixture, tmp_path: Path, make_model: Callable[[str], ModelFolder]
+) -> None:
+    parameters, store, folder = parameters_of("base"), RunStore(tmp_path / "finished"), make_model("bert").folder
+    teacher = SourceDataset(source=str(folder), loader="")
+    catalog = prepared(1000, run_store=MemoryDataset(store, copy_mode="assign"), given_teacher=teacher)
+    finish(parameters, store, "untrained", "standalone")
+    finish(parameters, store, "from_teacher", source=f"given/{weights_fingerprint(folder)}")
+    say(parameters, pipeline="from_teacher", catalog=catalog).after_dataset_saved("shards")
     assert caplog.messages == []
 
 

@@ -75,6 +75,13 @@ def test_a_wrong_parameter_is_named_with_what_is_allowed(base_parameters, name, 
     assert len(str(error.value)) < 250
 
 
+def test_a_corpus_with_a_name_has_the_shared_settings_but_not_the_sources() -> None:
+    parameters = {"corpus": {"sequence_length": 8, "sources": {"mine": {"characters": 9}}}, "corpora": {"a": {}}}
+    loader = {"parameters": parameters, "globals": {}}
+    DeclareHook().after_context_created(SimpleNamespace(config_loader=loader, project_path=Path()))
+    assert loader["parameters"]["corpora"] == {"a": {"sequence_length": 8, "sources": {}}}
+
+
 def test_the_first_of_many_wrong_parameters_are_named(base_parameters):
     parameters = {**base_parameters, **{f"unknown{number}": 1 for number in range(5)}}
     with pytest.raises(InputError) as error:
@@ -125,6 +132,11 @@ class TestInputs:
 
     def test_raw_data_are_left_to_their_dataset(self, catalog):
         check_inputs(self.corpus, catalog, None)
+
+    def test_text_of_a_corpus_with_a_name_that_the_catalog_lacks_is_one_sentence(self, catalog):
+        corpus = Pipeline([Node(make, "tickets.documents", "tickets.shards", name="write_shards")])
+        with pytest.raises(InputError, match=r"describe 'tickets\.documents' in the catalog"):
+            check_inputs(corpus, catalog, None)
 
     def test_data_that_nothing_is_read_from_need_not_be_there(self, catalog):
         check_inputs(self.training, catalog, None, unread={"shards"})
@@ -293,6 +305,10 @@ class TestMethods:
     def test_a_method_that_trains_others_is_one_sentence(self, check):
         with pytest.raises(InputError, match="'one_way' trains other models than the study declares .* 'mine'"):
             check("one_way")
+
+    def test_another_corpus_than_the_study_declares_is_one_sentence(self, check):
+        with pytest.raises(InputError, match="trains the variant 'mine' on another corpus than 'multilingual'"):
+            check("ctcd", corpus="multilingual")
 
     def test_relation_heads_that_do_not_divide_a_width_are_one_sentence(self, check):
         term = {"learner": "student", "signal": "attention_relations"}

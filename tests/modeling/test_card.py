@@ -26,10 +26,16 @@ def test_the_card_says_how_the_model_was_made_and_how_good_it_is(pretraining) ->
         assert fact in card
 
 
-def test_the_card_names_the_terms(pretraining) -> None:
+def test_the_card_names_terms_the_part_of_the_text_and_the_average(pretraining) -> None:
     rows = [[6, 768, "student", name, 0.25] for name in ("heldout_loss", "heldout_accuracy")]
     corpus = {"source": "", "fingerprint": "", "vocabulary_size": 6, "sequence_length": 3, "unigram_entropy": 6.25}
     method = find_method("ctcd", terms=[Term(learner="student", signal="hidden_states", weight=0.5)])
-    plan = PlannedRun("ctcd, seed 1", method, pretraining, None, "f00d")
+    changes = {"sources": ["de", "en"], "training_share": 0.02, "kept_weights": "average"}
+    plan = PlannedRun("ctcd, seed 1", method, pretraining.model_copy(update=changes), None, "f00d")
     card = model_card(plan, "student", corpus, pd.DataFrame(rows, columns=COLUMNS))
-    assert "student_soft 4, student hidden_states 0.5 |" in card
+    for fact in (
+        "student_soft 4, student hidden_states 0.5 |",
+        ", of it de, en, 0.02 of the text |",
+        "moving average |",
+    ):
+        assert fact in card

@@ -7,12 +7,12 @@ import pytest
 import torch
 import torch._dynamo.testing
 
-from ctcd.modeling.architecture import build_model
+from ctcd.modeling.architecture import build_model, path_of_layers
 from ctcd.modeling.attention import accelerate_attention
 from ctcd.modeling.families import FAMILIES
 from ctcd.modeling.logits import PredictedLogits
 from ctcd.modeling.settings import ModelParameters
-from ctcd.modeling.signals import PredictedSignals, projected_widths, repeated_layers
+from ctcd.modeling.signals import PredictedSignals, projected_widths
 
 POSITIONS = torch.tensor([0, 5, 17, 40])
 ALL = ("hidden_states", "attention_relations")
@@ -30,7 +30,7 @@ def tokens_of(tokenizer, seed: int = 1) -> torch.Tensor:
 @pytest.mark.parametrize("architecture", sorted(FAMILIES))
 def test_signals_are_what_transformers_gives(architecture: str, tokenizer) -> None:
     model, tokens = model_of(architecture, tokenizer), tokens_of(tokenizer)
-    layers, given = repeated_layers(model), []
+    layers, given = model.get_submodule(path_of_layers(model)), []
     assert len(layers) == 3
     for layer in layers:
         layer.register_forward_hook(lambda *of_layer: given.append(of_layer[-1]))

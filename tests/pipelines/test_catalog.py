@@ -36,6 +36,15 @@ def test_everything_a_run_makes_is_versioned(context, pipeline: str) -> None:
         assert catalog.get(name)._version is not None, name
 
 
+@pytest.mark.parametrize("environment", sorted(path.parent.name for path in ROOT.glob("conf/*/catalog.yml")))
+def test_what_an_environment_reads_can_be_opened(environment: str) -> None:
+    bootstrap_project(ROOT)
+    with KedroSession.create(ROOT, env=environment) as session:
+        catalog = session.load_context().catalog
+    for name in ("documents", "ready_tokenizer", "glue"):
+        assert catalog.get(name)._describe()
+
+
 def test_the_default_pipeline_is_the_study(context) -> None:
     assert pipelines["__default__"].nodes == pipelines["ctcd"].nodes
 

@@ -21,6 +21,12 @@ from ctcd.pretraining.settings import VariantParameters, referenced_model
 from ctcd.pretraining.variant import train_variant
 
 SHAPE = ModelParameters(architecture="bert", layers=2, width=32, heads=2, feed_forward=64)
+
+
+def some_layers(layers: Any) -> InitialLayers:
+    return InitialLayers.model_validate({"from": "folder", "layers": layers})
+
+
 DEEP = InitialModel("run/teacher", SHAPE.model_copy(update={"layers": 6, "width": 64}))
 
 
@@ -165,10 +171,10 @@ def test_the_shape_is_that_of_the_model_that_is_started_from() -> None:
     whole = SHAPE.model_copy(update={"initial": "folder", "dropout": 0.1, "layers": 3})
     started = started_shape(whole, DEEP, {"initial": "folder"})
     assert (started.layers, started.width, started.dropout, started.initial) == (6, 64, 0.1, "folder")
-    even = SHAPE.model_copy(update={"initial": InitialLayers(source="folder", layers="even"), "layers": 3})
+    even = SHAPE.model_copy(update={"initial": some_layers("even"), "layers": 3})
     started = started_shape(even, DEEP, {"layers": 3})
     assert (started.layers, started.width) == (3, 64)
-    assert started.initial == InitialLayers(source="folder", layers=[0, 3, 5])
+    assert started.initial == some_layers([0, 3, 5])
 
 
 @pytest.mark.parametrize(
@@ -177,9 +183,9 @@ def test_the_shape_is_that_of_the_model_that_is_started_from() -> None:
         ("folder", {"layers": 3}, "has layers 6, not 3: remove `layers` beside `initial`"),
         ("folder", {"width": 32}, "has width 64, not 32"),
         ("folder", {"options": {"bert": {}}}, "remove `options`"),
-        (InitialLayers(source="folder", layers=[0, 1]), {"layers": 3}, "has layers 2, not 3"),
-        (InitialLayers(source="folder", layers=[0, 6]), {}, "from 0 to 5, and no layer 6"),
-        (InitialLayers(source="folder", layers="even"), {"layers": 8}, "has 6 layers, and 8 are wanted"),
+        (some_layers([0, 1]), {"layers": 3}, "has layers 2, not 3"),
+        (some_layers([0, 6]), {}, "from 0 to 5, and no layer 6"),
+        (some_layers("even"), {"layers": 8}, "has 6 layers, and 8 are wanted"),
     ],
 )
 def test_a_shape_that_the_model_does_not_have_is_one_sentence(initial: Any, own: dict[str, Any], words: str) -> None:
@@ -194,9 +200,14 @@ def test_layers_are_ascending_numbers(layers: Any) -> None:
         ModelParameters.model_validate(SHAPE.model_dump() | {"initial": {"from": "folder", "layers": layers}})
 
 
+def test_the_model_that_layers_are_from_has_one_name() -> None:
+    with pytest.raises(ValueError, match=r"initial\.InitialLayers\.source"):
+        ModelParameters.model_validate(SHAPE.model_dump() | {"initial": {"source": "folder", "layers": "even"}})
+
+
 def test_layers_of_the_command_line_are_a_list() -> None:
     shape = ModelParameters.model_validate(SHAPE.model_dump() | {"initial": {"from": "folder", "layers": "0+2+4"}})
-    assert shape.initial == InitialLayers(source="folder", layers=[0, 2, 4])
+    assert shape.initial == some_layers([0, 2, 4])
     assert ModelParameters.model_validate(shape.model_dump()) == shape
 
 

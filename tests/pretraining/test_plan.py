@@ -21,8 +21,18 @@ from ctcd.errors import InputError
 from ctcd.lineage.settings import deep_merge
 from ctcd.lineage.state import StateStore
 from ctcd.modeling.settings import ModelParameters
+from ctcd.pretraining.initial import InitialModel
 from ctcd.pretraining.loop import pretrain
-from ctcd.pretraining.plan import NEUTRAL, TRAINING_VERSION, PlannedRun, first_difference, flatten, plan_variants
+from ctcd.pretraining.plan import (
+    NEUTRAL,
+    TRAINING_VERSION,
+    PlannedRun,
+    first_difference,
+    flatten,
+    plan_runs,
+    plan_variants,
+    started_models,
+)
 from ctcd.pretraining.settings import (
     PretrainingParameters,
     SharedPretraining,
@@ -195,9 +205,25 @@ def test_epochs_are_of_the_sources_that_are_trained_on(shared: SharedPretraining
     assert steps == {"all": 400, "both": 400, "de": 120}
 
 
-def test_the_order_of_the_sources_makes_no_other_training(shared: SharedPretraining) -> None:
-    first, second = (ids(shared.model_copy(update={"sources": names})) for names in (["de", "en"], ["en", "de"]))
-    assert first == second
+def test_a_source_that_is_named_twice_makes_no_other_training(shared: SharedPretraining) -> None:
+    once, twice = (ids(shared.model_copy(update={"sources": names})) for names in (["de"], ["de", "de"]))
+    assert once == twice
+
+
+def test_all_sources_by_name_are_all_sources(shared: SharedPretraining) -> None:
+    assert ids(shared.model_copy(update={"sources": ["en", "de"]})) == ids(shared)
+
+
+def test_operations_are_matched_with_the_models_that_a_pair_starts_from(shared: SharedPretraining) -> None:
+    variant = VariantParameters.model_validate({**VARIANTS["matched"], "name": "m", "student": {"initial": "ours"}})
+    assert started_models(variant, shared) == {"student": "ours"}
+    deep = InitialModel("given/f00d", shared.student.model_copy(update={"layers": 9}))
+    (plan,), (shallow,) = (
+        plan_runs(variant, shared, 1, CORPUS, initial={"student": model})
+        for model in (deep, InitialModel("given/beef", shared.student))
+    )
+    assert plan.settings.steps > shallow.settings.steps
+    assert not any("beef" in str(value) for value in shallow.identity.values())
 
 
 def test_a_source_that_the_corpus_has_not_is_refused(shared: SharedPretraining) -> None:

@@ -224,6 +224,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "no mapping as a variant": ("variants: {one: 3}", "variants.one"),
     "bad name of a variant": ("variants: {One-Two: {like: ctcd}}", "'One-Two' needs another name"),
     "reserved name of a variant": ("variants: {given: {like: ctcd}}", "'given' needs another name"),
+    "like a list": ("variants: {one: {like: [ctcd]}}", "knows no variant"),
+    "two names of a variant": ("variants: {one: {like: ctcd, name: two}}", "'one' has a `name`"),
+    "bad name of a corpus": ("variants: {mine: {like: ctcd, corpus: My text}}", "corpus 'My text' needs another name"),
     "claim about nothing": (
         "variants: {ctcd: }\nclaims: [{better: ctcd student, than: standalone teacher}]",
         "'standalone teacher', which it does not train",
@@ -277,6 +280,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "claims.0.",
     ),
     "no variants": ("claims: []", "variants"),
+    "not one variant": ("variants: {}", "variants: dictionary should have at least 1 item"),
     "not YAML": ("variants: {ctcd: [", "is not YAML"),
 }
 

@@ -21,7 +21,7 @@ def find_repetitions(texts: Iterable[str], similarity: float | None) -> Iterator
 
     Case and white space make no difference. Near duplicates are those whose sets of three consecutive words have a
     Jaccard similarity of about `similarity`, as MinHash estimates it (Broder 1997), and which locality-sensitive
-    hashing finds (Leskovec et al., Mining of Massive Datasets, section 3.4). Some 2 kB are kept of each text.
+    hashing finds (Leskovec et al., Mining of Massive Datasets, section 3.4). Some 4 kB are kept of each text.
 
     Args:
         texts: in order.

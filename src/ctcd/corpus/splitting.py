@@ -2,13 +2,15 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
 
 import pandas as pd
 
 from ctcd.corpus.documents import UNNAMED, Document, Documents
 from ctcd.corpus.duplicates import find_repetitions
+from ctcd.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +61,19 @@ def documents_of(documents: Documents, table: pd.DataFrame, split: str) -> Itera
     return (document for document, found in with_splits(documents, table) if found == split)
 
 
-def with_splits(documents: Iterable[Document], table: pd.DataFrame) -> Iterator[tuple[Document, str]]:
-    """Each document that is kept, and its split."""
-    for document, split in zip(documents, table["split"], strict=True):
+def with_splits(documents: Documents, table: pd.DataFrame) -> Iterator[tuple[Document, str]]:
+    """Each document that is kept, and its split.
+
+    Raises:
+        InputError: on the way, if these are not the documents that were split.
+    """
+    rows = zip(table["characters"], table["split"], strict=True)
+    for document, (characters, split) in zip_longest(documents, rows, fillvalue=(None, None)):
+        if not isinstance(document, Document) or len(document.text) != characters:
+            raise InputError(
+                f"The text of {documents.name} or its settings changed since it was split: prepare the corpus from "
+                "the node split_documents on."
+            )
         if split in SPLITS:
             yield document, split
 

@@ -36,24 +36,24 @@ class SourceDataset(AbstractDataset[NoReturn, Any]):
             metadata: for plugins such as kedro-viz; not used here.
         """
         self.metadata = metadata
-        self._source, self._loader, self._checker = source, loader, checker
+        self.source, self._loader, self._checker = source, loader, checker
 
     def load(self) -> Any:
         """What the loader makes of the source."""
-        return load_obj(self._loader)(self._source)
+        return load_obj(self._loader)(self.source)
 
     def load_local(self) -> Any:
         """The same if the source is a folder; else None, and nothing is fetched."""
-        return self.load() if self._source and Path(self._source).is_dir() else None
+        return self.load() if self.source and Path(self.source).is_dir() else None
 
     def check(self) -> None:
         """Raise an InputError if the source cannot be opened, as far as that is cheap to know."""
         if self._checker:
-            load_obj(self._checker)(self._source)
+            load_obj(self._checker)(self.source)
 
     def save(self, data: NoReturn) -> None:
         """Refused."""
         raise DatasetError("What somebody else made is read only.")
 
     def _describe(self) -> dict[str, Any]:
-        return {"source": self._source, "loader": self._loader}
+        return {"source": self.source, "loader": self._loader}

@@ -16,7 +16,7 @@ from ctcd.errors import InputError
 from ctcd.lineage.settings import HUB
 from ctcd.parameters import Parameters
 from ctcd.pipelines import of_corpus
-from ctcd.pretraining.settings import Recipe, VariantParameters, referenced_model
+from ctcd.pretraining.settings import GIVEN, Recipe, VariantParameters, referenced_model
 from ctcd.studies.study import Study
 from ctcd.tasks.settings import HELDOUT_TEXT, MinimalPairsParameters
 from ctcd.tasks.tasks import chosen_tasks
@@ -110,15 +110,20 @@ def _known_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def check_methods(pipeline: Pipeline, parameters: Parameters, studies: Mapping[str, Study]) -> None:
-    """Check that each variant's method still trains the models that its study declares, and that its terms fit them.
+    """Check that each variant still trains the models that its study declares, on the corpus that it declares.
 
     Raises:
-        InputError: if `--params` or an environment gave it a method that trains others, or a width that its relation
-            heads do not divide.
+        InputError: if `--params` or an environment gave it another corpus, a method that trains others, or a width that
+            its relation heads do not divide.
     """
     declared = {name: variant for study in studies.values() for name, variant in study.variants.items()}
     for name in {node.namespace for node in pipeline.nodes} & declared.keys():
         variant = parameters.variants[str(name)]
+        if variant.corpus != declared[str(name)].corpus:
+            raise InputError(
+                f"the study trains the variant '{name}' on another corpus than '{variant.corpus}': declare a variant "
+                "of your own that is trained on it"
+            )
         method = find_method(variant.method, variant.weights, variant.terms)
         if method.trained != declared[str(name)].trained:
             raise InputError(
@@ -139,9 +144,9 @@ def check_sources(pipeline: Pipeline, parameters: Parameters, catalog: DataCatal
     """
     for name in {str(node.namespace) for node in pipeline.nodes} & parameters.variants.keys():
         variant = parameters.variants[name]
-        known = getattr(catalog.get(of_corpus(variant.corpus, "documents")), "source_names", [])
+        known = getattr(catalog.get(of_corpus(variant.corpus, "documents")), "source_names", None)
         wanted = variant.settings(parameters.pretraining, seed=0).sources or []
-        if unknown := [source for source in wanted if source not in known]:
+        if known is not None and (unknown := [source for source in wanted if source not in known]):
             raise InputError(
                 f"the variant '{name}' is trained on the source '{unknown[0]}', which its corpus has not: choose from "
                 f"{', '.join(known)}"
@@ -168,50 +173,56 @@ def suites_read(pipeline: Pipeline, parameters: Parameters) -> set[str]:
 def check_initial_models(
     pipeline: Pipeline, catalog: DataCatalog, parameters: Parameters, studies: Mapping[str, Study]
 ) -> None:
-    """Check that the models are there that the variants of a pipeline start from, without their weights.
+    """Check that the models are there that the variants of a pipeline start from or are taught by, without weights.
 
     Raises:
-        InputError: if one is not, has another vocabulary than the corpus is going to have, or is one of a variant that
-            the study does not declare to be started from.
+        InputError: if one is not, has another vocabulary than the corpus is going to have or another shape than the
+            variant wants, or is one of a variant that the study does not declare to be started from.
     """
     declared = {name: variant for study in studies.values() for name, variant in study.variants.items()}
     names = {node.name.removesuffix(".pretrain") for node in pipeline.nodes} & declared.keys()
     if not names:
         return  # PyTorch is not loaded for the corpus
-    from ctcd.pretraining.initial import find_given_model
+    from ctcd.pretraining.initial import InitialModel, find_given_model, started_shape
     from ctcd.pretraining.plan import started_models
 
-    given: set[str] = set()
-    for name in names:
-        for role, model in started_models(parameters.variants[name], parameters.pretraining).items():
+    given: dict[str | None, set[str]] = {}
+    for name in sorted(names):
+        variant, of_corpora = parameters.variants[name], given.setdefault(declared[name].corpus, set())
+        settings = variant.settings(parameters.pretraining, seed=0)
+        if declared[name].source == GIVEN and (teacher := getattr(catalog.get("given_teacher"), "source", None)):
+            find_given_model(teacher)
+            of_corpora.add(teacher)
+        for role, model in started_models(variant, parameters.pretraining).items():
             reference = referenced_model(model)
             if reference is None:
-                find_given_model(model)
-                given.add(model)
+                found = InitialModel("", find_given_model(model))
+                started_shape(getattr(settings, role), found, (variant.model_extra or {}).get(role, {}))
+                of_corpora.add(model)
             elif declared[name].started_from.get(role) != reference:
                 raise InputError(
                     f"the study does not declare that '{name}' starts from '{model}': write a study in which it does, "
                     "or name a folder"
                 )
-    if "tokenizer" in pipeline.all_outputs():
-        _check_vocabulary(sorted(given), catalog)
+    for corpus, models in given.items():
+        if of_corpus(corpus, "tokenizer") in pipeline.all_outputs():
+            _check_vocabulary(corpus, sorted(models), catalog)
 
 
-def _check_vocabulary(given: Sequence[str], catalog: DataCatalog) -> None:
+def _check_vocabulary(corpus: str | None, given: Sequence[str], catalog: DataCatalog) -> None:
     """Check the tokenizer before all text is read with it: a ready one, or else that of the corpus as it is now."""
     from ctcd.lineage.digest import tokenizer_fingerprint
     from ctcd.pretraining.initial import given_tokenizer
 
-    if not given:
-        return
-    tokenizer = catalog.load("ready_tokenizer")
-    if tokenizer is None and catalog.exists("tokenizer"):
-        tokenizer = catalog.load("tokenizer")
+    ready, trained = (of_corpus(corpus, kind) for kind in ("ready_tokenizer", "tokenizer"))
+    tokenizer = catalog.load(ready)
+    if tokenizer is None and catalog.exists(trained):
+        tokenizer = catalog.load(trained)
     for model in given:
         if tokenizer is None or tokenizer_fingerprint(tokenizer) != tokenizer_fingerprint(given_tokenizer(model)):
+            cure = f"--params tokenizer={model}" if corpus is None else f"as `{ready}` in the catalog"
             raise InputError(
-                f"the model in '{model}' has another vocabulary than the corpus: give the corpus its tokenizer, "
-                f"--params tokenizer={model}"
+                f"the model in '{model}' has another vocabulary than the corpus: give the corpus its tokenizer, {cure}"
             )
 
 
@@ -253,10 +264,9 @@ def check_inputs(
         if check := getattr(catalog.get(name), "check", None):
             check()
         if name.endswith(".documents") and not catalog.exists(name):
-            raise InputError(
-                f"the text of the corpus '{name.removesuffix('.documents')}' is not there: name the folder that has it "
-                "with --params data_root=<folder>"
-            )
+            cure = "name the folder that has it with --params data_root=<folder>"
+            cure = cure if name in catalog else f"describe '{name}' in the catalog"
+            raise InputError(f"the text of the corpus '{name.removesuffix('.documents')}' is not there: {cure}")
         makers = {key: len(other.nodes) for key, other in pipelines.items() if name in other.all_outputs()}
         if not makers or catalog.exists(name):
             continue

@@ -1,6 +1,7 @@
 """What the studies declare becomes ordinary parameters, which environments and `--params` may change.
 
-So do corpora with names: their settings are those of the section `corpus`, where they say nothing else.
+So do corpora with names: their settings are those of the section `corpus`, where they say nothing else. Settings of
+sources are not shared.
 """
 
 from collections.abc import Mapping
@@ -29,7 +30,9 @@ class DeclareHook:
         declared = {"variants": declared_variants(all_studies())}
         parameters = deep_merge(declared, loader["parameters"])
         corpora = parameters.get("corpora") or {}
-        parameters["corpora"] = {name: deep_merge(parameters["corpus"], each or {}) for name, each in corpora.items()}
+        parameters["corpora"] = {
+            name: deep_merge({**parameters["corpus"], "sources": {}}, each or {}) for name, each in corpora.items()
+        }
         given = parameters.get("teacher") or loader["globals"].get("teacher")
         loader["parameters"] = locate_initial_models(parameters, context.project_path, given)
 

@@ -16,6 +16,7 @@ from kedro.pipeline import Pipeline
 from ctcd.errors import InputError, first_line
 from ctcd.parameters import Parameters
 from ctcd.pipelines import of_corpus
+from ctcd.pretraining.settings import GIVEN
 from ctcd.studies.loading import all_studies
 from ctcd.studies.study import Variant
 
@@ -112,7 +113,10 @@ class EstimateHook:
             in_epochs = _in_epochs(self._parameters, self._variants[name])
             if in_epochs and (corpus.sequences is None or corpus.sentences is not None):
                 self._waiting.add(name)
-            _log_estimate(self._parameters, self._variants[name], corpus, self._catalog.load("run_store"))
+            if in_epochs and corpus.sequences is None:
+                return
+            missing = _missing_runs(self._parameters, self._variants[name], corpus, self._catalog)
+            _log_estimate(self._parameters, missing, corpus)
         except InputError:
             raise
         except Exception as error:  # e.g. no GPU memory to measure with, or a file problem that a later node reports
@@ -140,11 +144,13 @@ def _corpus(name: str | None, parameters: Parameters, catalog: DataCatalog, made
 
 
 def _missing_runs(
-    parameters: Parameters, names: Sequence[str], corpus: Corpus, store: "RunStore"
+    parameters: Parameters, names: Sequence[str], corpus: Corpus, catalog: DataCatalog
 ) -> dict[str, list["PlannedRun"]]:
     """The trainings of some variants on a corpus that are not finished, each under the first variant that needs it."""
+    from ctcd.pretraining.initial import given_model
     from ctcd.pretraining.plan import plan_variants
 
+    store: RunStore = catalog.load("run_store")
     declared = {variant.name: variant for study in all_studies().values() for variant in study.in_order()}
     needed = _with_parents(names, declared)
     variants = {name: parameters.variants[name] for name in declared if name in needed}
@@ -155,6 +161,9 @@ def _missing_runs(
         "fingerprint": "",
     }
     sources = {name: declared[name].source for name in variants}
+    if GIVEN in sources.values() and (teacher := getattr(catalog.get("given_teacher"), "source", None)):
+        given = given_model(teacher).id
+        sources = {name: given if source == GIVEN else source for name, source in sources.items()}
     planned = plan_variants(variants, sources, parameters.pretraining, metadata)
     seen: set[str] = set()
     missing: dict[str, list[PlannedRun]] = {}
@@ -176,14 +185,11 @@ def _with_parents(names: Sequence[str], declared: Mapping[str, Variant]) -> set[
     return needed
 
 
-def _log_estimate(parameters: Parameters, names: Sequence[str], corpus: Corpus, store: "RunStore") -> None:
+def _log_estimate(parameters: Parameters, missing: Mapping[str, list["PlannedRun"]], corpus: Corpus) -> None:
     from ctcd.engine.hardware import choose_hardware
     from ctcd.pretraining.budget import AssumedVocabulary
     from ctcd.pretraining.estimate import UTILISATION, combined, estimate
 
-    if _in_epochs(parameters, names) and corpus.sequences is None:
-        return
-    missing = _missing_runs(parameters, names, corpus, store)
     widths = [
         getattr(run.settings, role).width for runs in missing.values() for run in runs for role in run.method.trained
     ]

@@ -86,6 +86,12 @@ def shape_of(configuration: PretrainedConfig) -> ModelParameters:
     )
 
 
+def path_of_layers(model: PreTrainedModel) -> str:
+    """The name of a model's list of repeated layers, which no other list is as long as."""
+    lists = [name for name, module in model.named_modules() if isinstance(module, torch.nn.ModuleList)]
+    return next(name for name in lists if len(model.get_submodule(name)) == model.config.num_hidden_layers)
+
+
 @contextmanager
 def _refusing(architecture: str) -> Iterator[None]:
     """Say in a sentence that a family cannot be built as wished: each has rules and errors of its own."""

@@ -12,6 +12,7 @@ from ctcd.modeling.settings import InitialLayers, ModelParameters
 
 if TYPE_CHECKING:
     from ctcd.pretraining.plan import PlannedRun
+    from ctcd.pretraining.settings import PretrainingParameters
 
 
 class _Kind(NamedTuple):
@@ -46,6 +47,7 @@ def model_card(plan: "PlannedRun", role: str, corpus: Mapping[str, Any], history
             *(f"{term.learner} {term.signal} {term.weight:g}" for term in plan.method.terms),
         ]
     )
+    average = "; the weights are their moving average" if settings.kept_weights == "average" else ""
     return f"""---
 library_name: transformers
 pipeline_tag: {kind.task}
@@ -60,9 +62,9 @@ A {kind.name} language model of {shape.layers} layers, {shape.width} wide ({shap
 | | |
 | --- | --- |
 | weights of the losses | {weights} |
-| corpus | {corpus["source"]} (fingerprint {corpus["fingerprint"]}) |
+| corpus | {corpus["source"]} (fingerprint {corpus["fingerprint"]}){_part_of_text(settings)} |
 | vocabulary | {corpus["vocabulary_size"]:,} |
-| tokens read | {tokens:,} in {steps:,} steps of {settings.batch_size} x {corpus["sequence_length"]} |
+| tokens read | {tokens:,} in {steps:,} steps of {settings.batch_size} x {corpus["sequence_length"]}{average} |
 | seed | {settings.seed} |
 | held-out loss | {last["heldout_loss"]:.3f} nats (unigram entropy {corpus["unigram_entropy"]:.3f}) |
 | held-out accuracy | {last["heldout_accuracy"]:.3f} |
@@ -79,6 +81,11 @@ def _origin(shape: ModelParameters) -> str:
     if isinstance(shape.initial, InitialLayers):
         return f"the layers {', '.join(map(str, shape.initial.layers))} of `{_shown(shape.initial.source)}`"
     return f"`{_shown(shape.initial)}`" if shape.initial else "random weights"
+
+
+def _part_of_text(settings: "PretrainingParameters") -> str:
+    sources = "" if settings.sources is None else f", of it {', '.join(settings.sources)}"
+    return sources + (f", {settings.training_share:.3g} of the text" if settings.training_share < 1 else "")
 
 
 def _shown(source: str) -> str:

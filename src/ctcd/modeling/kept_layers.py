@@ -4,9 +4,9 @@ import copy
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
+from ctcd.modeling.architecture import path_of_layers
 from ctcd.modeling.families import FAMILIES
 
 
@@ -32,7 +32,7 @@ def keep_layers(model: PreTrainedModel, layers: Sequence[int], dropout: float) -
         layers: numbers from 0, ascending.
         dropout: all of its rates.
     """
-    family, path = FAMILIES[model.config.model_type], _path_of_layers(model)
+    family, path = FAMILIES[model.config.model_type], path_of_layers(model)
     with torch.random.fork_rng(devices=[]):
         kept = family.model_class.from_config(_configuration(model.config, layers, dropout))
     new_number = {f"{path}.{old}.": f"{path}.{new}." for new, old in enumerate(layers)}
@@ -57,9 +57,3 @@ def _configuration(configuration: PretrainedConfig, layers: Sequence[int], dropo
     for name in family.dropouts:
         setattr(kept, name, dropout)
     return kept
-
-
-def _path_of_layers(model: PreTrainedModel) -> str:
-    """The name of the list of repeated layers, which no other list is as long as."""
-    lists = [name for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
-    return next(name for name in lists if len(model.get_submodule(name)) == model.config.num_hidden_layers)

@@ -17,7 +17,7 @@ class InitialLayers(Settings):
     `layers` are their numbers from 0, or `even`: as many as the model that is trained is to have, evenly spread.
     """
 
-    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(serialize_by_alias=True)
 
     source: str = Field(alias="from")
     layers: Literal["even"] | Annotated[list[Annotated[int, Field(ge=0)]], Listed, Field(min_length=1)]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import PretrainedConfig, PreTrainedModel
 
+from ctcd.modeling.architecture import path_of_layers
 from ctcd.modeling.families import FAMILIES, InnerSignal
 from ctcd.modeling.logits import PredictedLogits
 
@@ -59,7 +60,8 @@ class _Inside(threading.local):
     positions: Tensor | None = None
 
     def attach(self, model: PreTrainedModel, wanted: Collection[InnerSignal]) -> list[RemovableHandle]:
-        layers, family = repeated_layers(model), FAMILIES[model.config.model_type]
+        layers = list(model.get_submodule(path_of_layers(model)))
+        family = FAMILIES[model.config.model_type]
         hooks: list[RemovableHandle] = []
         if "hidden_states" in wanted:
             # The last layer of some families gives the predicted positions alone: see `PositionWise`.
@@ -101,12 +103,6 @@ class _Inside(threading.local):
 def _first(output: Any) -> Tensor:
     """The hidden states of what a layer gives: some families give more beside them."""
     return output[0] if isinstance(output, tuple) else output
-
-
-def repeated_layers(model: PreTrainedModel) -> list[nn.Module]:
-    """The layers of a model, the lowest first."""
-    lists = [module for module in model.base_model.modules() if isinstance(module, nn.ModuleList)]
-    return list(next(layers for layers in lists if len(layers) == model.config.num_hidden_layers))
 
 
 def projected_widths(configuration: PretrainedConfig) -> set[int]:

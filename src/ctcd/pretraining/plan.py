@@ -97,6 +97,8 @@ def plan_runs(
     vocabulary = AssumedVocabulary(corpus["vocabulary_size"])
     settings = _started(variant, variant.settings(shared, seed), initial or {})
     sequences = limited_count(_sequences(corpus, settings.sources), settings.training_share)
+    if set(settings.sources or ()) == corpus.get("sources", {}).keys():
+        settings = settings.model_copy(update={"sources": None})  # all of them
     settings = in_steps(settings, method, vocabulary, corpus["sequence_length"], sequences)
     parts = {part: f"{variant.name} {part.trained[0]}, seed {seed}" for part in method.independent_parts()}
     parts = parts if len(parts) > 1 else {method: f"{variant.name}, seed {seed}"}
@@ -147,9 +149,13 @@ def plan_variants(
 
 
 def started_models(variant: VariantParameters, shared: SharedPretraining) -> dict[Role, str]:
-    """What the trained models of a variant start from, by role; those with random weights are left out."""
+    """What the models of a variant start from that it trains or is measured by; those with random weights are left out.
+
+    With matched operations a variant is measured by both.
+    """
     settings = variant.settings(shared, shared.seeds[0])
-    models = {role: getattr(settings, role).starts_from for role in find_method(variant.method).trained}
+    roles = ROLES if settings.matched_operations else find_method(variant.method).trained
+    models = {role: getattr(settings, role).starts_from for role in roles}
     return {role: model for role, model in models.items() if model is not None}
 
 

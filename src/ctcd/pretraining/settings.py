@@ -41,7 +41,7 @@ class Recipe(Settings):
     budget: Annotated[float, Field(ge=0.0)] = 1.0
     matched_operations: bool = False
     training_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    sources: Names | None = None
+    sources: Annotated[Names, Field(min_length=1)] | None = None
     batch_size: PositiveInteger
     masking_share: Annotated[float, Field(gt=0.0, lt=1.0)]
     temperature: PositiveNumber

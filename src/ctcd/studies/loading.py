@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from ctcd.distillation.methods import Role, find_method
 from ctcd.errors import InputError
@@ -21,8 +21,8 @@ PACKAGE_FOLDER = Path(__file__).parent
 FOLDER_SETTING = "CTCD_STUDIES"
 SHARED = "shared"
 NAME = r"[a-z][a-z0-9_]*"
-# Names that other entries of the catalog begin with, or other pipelines have.
-RESERVED_VARIANTS = {"corpus", "evaluation", "report", GIVEN}
+# Names of variants and corpora that other entries of the catalog begin with; names of other pipelines.
+RESERVED = {"corpus", "evaluation", "report", GIVEN}
 RESERVED_STUDIES = {"all_studies", "corpus", "evaluation", "finetuning", "minimal_pairs", "pretraining", "report"}
 
 Declaration = Mapping[str, Any]
@@ -48,7 +48,7 @@ class StudyFile(Settings):
 
     question: str
     settings: dict[str, Any] = {}
-    variants: dict[str, dict[str, Any] | None]
+    variants: Annotated[dict[str, dict[str, Any] | None], Field(min_length=1)]
     claims: list[Claim] = []
 
 
@@ -145,12 +145,16 @@ def _variant(
     common: Declaration,
     path: Path,
 ) -> Variant:
-    if not re.fullmatch(NAME, name) or name in RESERVED_VARIANTS:
+    if not re.fullmatch(NAME, name) or name in RESERVED:
         raise InputError(f"In the study '{path}', the variant '{name}' needs another name: small letters, not taken.")
     settings = deep_merge(common, _resolve(name, declared, shared, path, ()))
     source = settings.pop("source", None)
+    if (corpus := settings.get("corpus")) is not None and (corpus in RESERVED or not re.fullmatch(NAME, str(corpus))):
+        raise InputError(f"In the study '{path}', the corpus '{corpus}' needs another name: small letters, not taken.")
     if "method" not in settings:
         raise InputError(f"In the study '{path}', the variant '{name}' has no method: give one, or `like`.")
+    if "name" in settings:
+        raise InputError(f"In the study '{path}', the variant '{name}' has a `name`: remove it, its key is its name.")
     try:
         checked = VariantParameters.model_validate({"name": name, **settings})
         method = find_method(checked.method, checked.weights, checked.terms)
@@ -192,7 +196,7 @@ def _resolve(
     own = {key: value for key, value in body.items() if key != "like"}
     if "like" not in body:
         return own
-    return deep_merge(_resolve(body["like"], declared, shared, path, (*through, name)), own)
+    return deep_merge(_resolve(str(body["like"]), declared, shared, path, (*through, name)), own)
 
 
 def _check_sources(variants: Mapping[str, Variant], path: Path) -> None:
