@@ -7,10 +7,9 @@ import pandas as pd
 
 from ctcd.tasks import calibration
 from ctcd.tasks.metrics import score
+from ctcd.tasks.settings import UNCHANGED
 from ctcd.tasks.tasks import Task
 
-# The test set that is the validation split itself.
-UNCHANGED = "unchanged"
 MODEL = ["run", "pretraining_seed", "role"]
 COLUMNS = ["task", "test_set", "split", "seed", "measure", "value", "examples"]
 
