@@ -39,9 +39,7 @@ def _with_model_names(records: Sequence[Record]) -> list[dict[str, Any]]:
     for record in records:
         for role in record["roles"]:
             names.setdefault(f"{record['run']}/{role}", model_name(record["variant"], role))
-    return [
-        {name: names.get(str(value), value) for name, value in record["identity"].items()} for record in records
-    ]
+    return [{name: names.get(str(value), value) for name, value in record["identity"].items()} for record in records]
 
 
 def _by_training(values: Sequence[tuple[Record, Any]]) -> dict[str, Any]:
