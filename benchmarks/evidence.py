@@ -14,12 +14,13 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from configuration import CONFIGURATION
+from configuration import BASE, CONFIGURATION
 
 from ctcd.errors import InputError
 from ctcd.reporting.evidence import FACTS, Evidence, load_all
 from ctcd.reporting.evidence_pages import write_pages
 from ctcd.studies.loading import all_studies
+from ctcd.studies.study import Study
 
 PROJECT = CONFIGURATION.parent
 EVIDENCE = PROJECT / "docs" / "evidence"
@@ -31,8 +32,12 @@ def main() -> int:
     arguments = read_arguments()
     try:
         if arguments.action == "collect":
-            for study in arguments.studies or list(all_studies()):
-                collect(study, arguments.env, arguments.data or data_folder(arguments.env), arguments.evidence)
+            studies = all_studies()
+            if unknown := [name for name in arguments.studies if name not in studies]:
+                raise InputError(f"There is no study '{unknown[0]}': choose from {', '.join(studies)}.")
+            data = arguments.data or data_folder(arguments.env)
+            for name in arguments.studies or studies:
+                collect(studies[name], arguments.env, data, arguments.evidence)
         else:
             quotes = yaml.safe_load(QUOTES.read_text(encoding="utf-8")) if QUOTES.exists() else {}
             for path in write_pages(arguments.evidence, load_all(arguments.evidence), quotes):
@@ -48,47 +53,54 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=["collect", "write"])
     parser.add_argument("studies", nargs="*", help="default: all that have a report")
-    parser.add_argument("--env", default="base", help="the environment that the studies ran in")
+    parser.add_argument("--env", default=BASE, help="the environment that the studies ran in")
     parser.add_argument("--data", type=Path, help="its data folder, if it is another one")
     parser.add_argument("--evidence", type=Path, default=EVIDENCE, help="where tables and pages lie")
     return parser.parse_args()
 
 
 def data_folder(environment: str) -> Path:
-    """Where an environment keeps its data."""
+    """Where an environment keeps its data.
+
+    Raises:
+        InputError: if there is no such environment.
+    """
+    if not (CONFIGURATION / environment).is_dir():
+        raise InputError(f"There is no environment '{environment}' in '{CONFIGURATION}': correct --env.")
     values: dict[str, Any] = {}
-    for name in ("base", environment):
-        values |= yaml.safe_load((CONFIGURATION / name / "globals.yml").read_text(encoding="utf-8")) or {}
+    for name in (BASE, environment):
+        if (settings := CONFIGURATION / name / "globals.yml").is_file():
+            values |= yaml.safe_load(settings.read_text(encoding="utf-8")) or {}
     return PROJECT / str(values["data"])
 
 
-def collect(study: str, scale: str, data: Path, evidence: Path) -> None:
-    """Keep the newest report of a study; says so, or that there is none."""
-    reports = data / "08_reporting" / study
-    newest = sorted(reports.glob("measurements.csv/*/measurements.csv"))
-    if not newest:
-        print(f"{study}: no report in {data}")
+def collect(study: Study, scale: str, data: Path, evidence: Path) -> None:
+    """Keep the newest whole report of a study; says so, or that there is none."""
+    reports = data / "08_reporting" / study.name
+    provenances = sorted(reports.glob("provenance.json/*/provenance.json"))
+    measured = {path.parent.name: path for path in reports.glob("measurements.csv/*/measurements.csv")}
+    whole = [path for path in provenances if path.parent.name in measured]
+    if not whole:
+        print(f"{study.name}: no report in {data}")
         return
-    version = newest[-1].parent.name
-    provenance = json.loads((reports / "provenance.json" / version / "provenance.json").read_text(encoding="utf-8"))
-    declared = all_studies()[study]
-    environment = "" if scale == "base" else f" --env={scale}"
+    provenance = json.loads(whole[-1].read_text(encoding="utf-8"))
+    environment = "" if scale == BASE else f" --env={scale}"
     found = Evidence(
-        study,
+        study.name,
         scale,
-        declared.question,
-        declared.claims,
-        pd.read_csv(newest[-1]),
+        study.question,
+        study.claims,
+        pd.read_csv(measured[whole[-1].parent.name]),
         provenance["settings"],
         provenance["differences"],
         provenance["facts"],
-        f"kedro run --pipeline={study}{environment}",
+        f"kedro run --pipeline={study.name}{environment}",
     )
-    kept = evidence / scale / study
+    kept = evidence / scale / study.name
     if (kept / FACTS).exists():
         found = Evidence.load(kept).joined(found)
     found.save(evidence)
-    print(f"{study}: {found.seeds} seeds at the scale of {scale}")
+    print(f"{study.name}: {found.seeds} seeds at the scale of {scale}")
 
 
 if __name__ == "__main__":

@@ -88,12 +88,26 @@ def test_random_weights_propose_the_same_every_time(tokenize, pair_task, make_mo
     assert np.array_equal(first.splits["train"].token_ids, again.splits["train"].token_ids)
 
 
-def test_a_model_that_is_no_masked_one_is_refused(tokenize, word_task, tokenizer, execution, stores, tmp_path):
+@pytest.fixture
+def causal_model(tokenizer, tmp_path):
     shape = ModelParameters(architecture="gpt2", layers=1, width=32, heads=2, feed_forward=64)
     build_model(shape, tokenizer, 32, 0, "student").save_pretrained(tmp_path / "gpt2")
     tokenizer.save_pretrained(tmp_path / "gpt2")
+    return ModelFolder(tmp_path / "gpt2")
+
+
+def test_a_model_that_is_no_masked_one_is_refused(tokenize, word_task, causal_model, execution, stores):
     with pytest.raises(InputError, match="is no masked language model, which finetuning.augmentation needs"):
-        augment_training(tokenize(word_task), ModelFolder(tmp_path / "gpt2"), TWO, execution, stores.tokens)
+        augment_training(tokenize(word_task), causal_model, TWO, execution, stores.tokens)
+
+
+def test_it_is_refused_before_any_search_for_settings(
+    causal_model, suite, word_task, make_settings, execution, stores, monkeypatch
+):
+    monkeypatch.setattr(scoring, "search_settings", None)  # it must not be called
+    settings = make_settings(search={"learning_rates": [1e-3, 2e-3]}, augmentation={"copies": 2})
+    with pytest.raises(InputError, match="is no masked language model"):
+        score_model(causal_model, suite, [word_task], settings, execution, stores)
 
 
 def test_the_search_for_settings_sees_no_copies(

@@ -340,11 +340,6 @@ def test_a_partial_task_is_marked_in_the_scores(
     assert score_majority_class(FolderSuite(tmp_path), [word_task])["is_partial"].all()
 
 
-def test_no_task_is_refused(make_model, suite, make_settings, execution, stores):
-    with pytest.raises(InputError, match="no task to score"):
-        score_model(make_model("bert"), suite, [], make_settings(), execution, stores)
-
-
 def test_further_splits_are_predicted_by_every_seed_and_are_no_part_of_the_scores(
     make_model, suite, pair_task, make_settings, execution, stores, tmp_path
 ):

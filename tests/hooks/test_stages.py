@@ -335,6 +335,12 @@ def test_a_set_of_minimal_pairs_that_is_not_there_is_refused_where_it_would_be_s
             check_minimal_pairs(Pipeline([score]), pair_settings(sets), catalog)
         check_minimal_pairs(Pipeline([Node(use, "a", "b", name="other")]), pair_settings(sets), catalog)
     check_minimal_pairs(Pipeline([score]), pair_settings(["heldout_text", "hub:owner/name"]), catalog)
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "own.csv").write_text("sentence_good,sentence_bad\nIt is.,It are.\n")
+    same_name = pair_settings([str(tmp_path / folder / "own.csv") for folder in ("one", "other")])
+    with pytest.raises(InputError, match="names two sets 'own'"):
+        check_minimal_pairs(Pipeline([score]), same_name, catalog)
 
 
 def pair_settings(sets: list[str]) -> MinimalPairsParameters:

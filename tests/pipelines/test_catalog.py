@@ -1,12 +1,16 @@
 """The catalog and the graph, without running them."""
 
+from io import StringIO
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import MemoryDataset
+
+from ctcd.reporting.minimal_pairs import COLUMNS, collect_minimal_pairs, measure_minimal_pairs, summarise_minimal_pairs
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +47,19 @@ def test_what_an_environment_reads_can_be_opened(environment: str) -> None:
         catalog = session.load_context().catalog
     for name in ("documents", "ready_tokenizer", "glue"):
         assert catalog.get(name)._describe()
+
+
+@pytest.mark.parametrize("name", ["ctcd.minimal_pairs", "evaluation.minimal_pairs", "report.ctcd.minimal_pairs"])
+def test_paradigms_and_sets_may_be_called_as_numbers_or_as_nothing(context, name: str) -> None:
+    arguments = context.catalog.get(name)._load_args
+    rows = [("ctcd", "student", 1, "2024", name, name, 10, 0.5, None, None) for name in ("1", "null")]
+    written = pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.read_csv(StringIO(written.to_csv(index=False)), **arguments)
+    parts = measure_minimal_pairs(collect_minimal_pairs({"ctcd": table}, {}))["part"]
+    assert parts.tolist() == ["all", "2024", "2024/1", "2024/null"]
+    empty = pd.read_csv(StringIO(written[:0].to_csv(index=False)), **arguments)
+    assert summarise_minimal_pairs(collect_minimal_pairs({"ctcd": empty}, {})).empty
+    assert measure_minimal_pairs(empty).empty
 
 
 def test_the_default_pipeline_is_the_study(context) -> None:

@@ -11,7 +11,7 @@ Tables = Mapping[str, pd.DataFrame]
 
 @pytest.fixture
 def published() -> dict[str, pd.DataFrame]:
-    rows = {"paradigm": ["be", "do", "order", "overall"], "phenomenon": ["v", "v", "w", ""]}
+    rows = {"paradigm": ["be", "do", "order", "overall"]}
     return {"zorro": pd.DataFrame(rows | {"lstm": [0.8, 0.9, 0.7, 0.1], "gpt2": [1.0, 1.0, 1.0, 0.1]})}
 
 

@@ -93,9 +93,20 @@ def test_seeds_are_a_fact_and_no_difference() -> None:
 
 
 def test_settings_that_differ_between_the_seeds_of_one_training_are_not_hidden() -> None:
-    """The frozen teacher of each seed is another run."""
-    found = describe_runs(
-        [record("one_way", ("student",), 1, source="aa"), record("one_way", ("student",), 2, source="bb")]
-    )
-    assert "source" not in found["settings"]
-    assert found["differences"] == {"source": {"one_way student, seed 1": "aa", "one_way student, seed 2": "bb"}}
+    found = describe_runs([record("ctcd", BOTH, 1, data="aa"), record("ctcd", BOTH, 2, data="bb")])
+    assert "data" not in found["settings"]
+    assert found["differences"] == {"data": {"ctcd, seed 1": "aa", "ctcd, seed 2": "bb"}}
+
+
+def test_a_frozen_teacher_has_its_name_although_that_of_each_seed_is_another_run() -> None:
+    def of_seeds(*seeds: int) -> list[dict[str, Any]]:
+        teachers = [record("standalone", ("teacher",), seed) for seed in seeds]
+        sources = [f"{teacher['run']}/teacher" for teacher in teachers]
+        students = [
+            record("one_way", ("student",), seed, source=source) for seed, source in zip(seeds, sources, strict=True)
+        ]
+        return [*teachers, *students]
+
+    differences = describe_runs(of_seeds(1, 2))["differences"]
+    assert differences == {"source": {"standalone teacher": None, "one_way student": "standalone teacher"}}
+    assert describe_runs(of_seeds(3))["differences"] == differences

@@ -197,6 +197,14 @@ def test_gains_are_those_over_random_weights_of_the_same_role() -> None:
     assert gains_over_random_weights(["ctcd student"]) == []
 
 
+def test_a_study_may_give_its_untrained_variant_a_name_of_its_own() -> None:
+    models = ["untrained_domains student", "ctcd_domains student", "ctcd_domains teacher"]
+    assert gains_over_random_weights(models) == [("ctcd_domains student", "untrained_domains student")]
+    assert gains_over_random_weights(["perturbed_untrained student", "ctcd student"])
+    rows = pd.DataFrame({"reference": ["untrained_domains student", "ctcd student", None]})
+    assert gain_rows(rows).index.tolist() == [0]
+
+
 def test_scores_read_from_a_csv_file_compare_the_same(study_scores: pd.DataFrame) -> None:
     read_again = pd.read_csv(StringIO(study_scores.to_csv(index=False)))
     pd.testing.assert_frame_equal(by_pretraining(read_again), by_pretraining(study_scores))

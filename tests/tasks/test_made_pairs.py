@@ -3,6 +3,9 @@
 import logging
 from collections import Counter
 
+import pytest
+
+from ctcd.errors import InputError
 from ctcd.tasks.made_pairs import LONGEST, NEIGHBOURS, make_pairs
 from ctcd.tasks.minimal_pairs import COLUMNS
 from ctcd.tasks.probe_sentences import collect_sentences, words_by_frequency
@@ -56,4 +59,9 @@ def test_too_little_text_gives_fewer_pairs_and_a_warning(documents, caplog) -> N
         pairs = make_pairs(list(documents)[:1], settings(examples=10_000))
     assert 0 < len(pairs) < 20_000
     assert "only" in caplog.text
-    assert make_pairs([], settings()).empty
+
+
+def test_text_that_gives_no_pair_is_refused_where_some_are_wanted() -> None:
+    with pytest.raises(InputError, match="take 'heldout_text' out of minimal_pairs.sets"):
+        make_pairs([], settings())
+    assert make_pairs([], settings().model_copy(update={"sets": ["zorro"]})).empty

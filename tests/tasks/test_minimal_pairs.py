@@ -83,6 +83,31 @@ def test_a_damaged_file_is_one_sentence(tmp_path, name) -> None:
         PairFolder(tmp_path).read("bad")
 
 
+@pytest.mark.parametrize(
+    ("published", "words"),
+    [("name,lstm\norder,0.5\n", "no column paradigm"), ("paradigm,lstm\norder,87.5\n", "no number from 0 to 1")],
+)
+def test_accuracies_that_cannot_stand_in_the_report_are_refused_with_the_set(tmp_path, published, words) -> None:
+    write(tmp_path, "own.csv")
+    (tmp_path / "own_published_accuracy.csv").write_text(published)
+    with pytest.raises(InputError, match=words):
+        PairFolder(tmp_path).read("own")
+
+
+def test_published_accuracies_are_numbers_by_paradigm_and_may_be_missing(tmp_path) -> None:
+    (tmp_path / "own_published_accuracy.csv").write_text("paradigm,phenomenon,lstm,gpt\n1,a,0.5,\nnull,a,0.6,1\n")
+    table = PairFolder(tmp_path).published_accuracy("own")
+    assert table is not None
+    assert table["paradigm"].tolist() == ["1", "null"]
+    assert table["gpt"].isna().tolist() == [True, False]
+
+
+def test_no_set_is_called_as_the_mean_over_all_sets(tmp_path) -> None:
+    write(tmp_path, "all.csv")
+    with pytest.raises(InputError, match="rename it"):
+        PairFolder(tmp_path).read("all")
+
+
 def test_a_missing_set_names_those_that_are_there(tmp_path) -> None:
     write(tmp_path, "zorro.csv")
     (tmp_path / "zorro_published_accuracy.csv").write_text("paradigm,lstm\n")

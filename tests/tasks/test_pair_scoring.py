@@ -1,5 +1,7 @@
 """Accuracy on minimal pairs: ties, a constant model, lengths, what is kept, and an independent implementation."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -99,6 +101,25 @@ def test_an_encoder_without_an_output_layer_is_refused(tmp_path, tokenizer) -> N
     load_language_model(model).base_model.save_pretrained(tmp_path / "encoder")
     with pytest.raises(NoLanguageModelError, match="no weights for the output layer"):
         load_language_model(ModelFolder(tmp_path / "encoder"))
+
+
+def test_a_masked_model_whose_tokenizer_has_no_mask_token_is_refused(
+    tmp_path, tokenizer, pairs, execution, results
+) -> None:
+    model = save_model(tmp_path / "model", tokenizer, "bert", 1.0)
+    configuration = tmp_path / "model" / "tokenizer_config.json"
+    settings = json.loads(configuration.read_text())
+    configuration.write_text(json.dumps({name: value for name, value in settings.items() if name != "mask_token"}))
+    with pytest.raises(NoLanguageModelError, match="has no mask token"):
+        score_pairs(model, {"heldout_text": pairs}, execution, results)
+
+
+def test_a_model_is_opened_once_for_all_sets(tmp_path, tokenizer, pairs, execution, results, monkeypatch) -> None:
+    model, opened = save_model(tmp_path / "model", tokenizer, "bert", 1.0), []
+    load = pair_scoring.load_language_model
+    monkeypatch.setattr(pair_scoring, "load_language_model", lambda folder: opened.append(folder) or load(folder))
+    score_pairs(model, {"one": pairs[:3], "other": pairs[3:]}, execution, results)
+    assert opened == [model]
 
 
 def test_scores_are_those_of_minicons(tmp_path, tokenizer, pairs, execution, results) -> None:

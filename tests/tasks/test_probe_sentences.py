@@ -6,6 +6,7 @@ from ctcd.tasks.probe_sentences import (
     SECTION_SENTENCES,
     collect_sentences,
     looks_like_a_sentence,
+    plain_places,
     split_by_document,
 )
 
@@ -24,6 +25,15 @@ from ctcd.tasks.probe_sentences import (
 )
 def test_sentences_are_told_from_fragments_and_code(text, expected):
     assert looks_like_a_sentence(text) is expected
+
+
+def test_capitals_of_any_alphabet_are_left_where_they_stand():
+    assert plain_places(["Die", "Ärzte", "üben", "in", "Ölmühlen", "2", "Jahre,", "école", "École", "文"]) == [
+        2,
+        3,
+        7,
+        9,
+    ]
 
 
 def test_a_repeated_sentence_counts_once_and_interrupts_what_follows_one_another():

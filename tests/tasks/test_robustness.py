@@ -44,6 +44,15 @@ def test_every_test_set_has_all_measures():
     assert table["examples"].unique().tolist() == [5]
 
 
+@pytest.mark.parametrize("classes", [(0, 1), (2, 4), (-2, -1), (1, 2)])
+def test_f1_is_that_of_the_second_class_whatever_the_files_call_it(classes):
+    task = Task("own", ("text",), ("f1",))
+    labels, predictions = np.take(classes, [0, 1, 1, 1, 0]), np.take(classes, [0, 1, 0, 1, 1])
+    plain = predicted(task, labels, predictions, 0.9)
+    table = measure_robustness(plain, plain.head(0).assign(test_set=""), [task])
+    assert values(table)["score"] == pytest.approx(2 / 3)
+
+
 def test_numbers_have_a_score_and_no_calibration():
     plain = predicted(NUMBERS, [1, 2, 3], [2, 4, 6])
     table = measure_robustness(plain, plain.head(0).assign(test_set=""), [NUMBERS])

@@ -10,6 +10,7 @@ from ctcd.engine.hardware import Hardware
 from ctcd.modeling.architecture import build_model
 from ctcd.modeling.families import FAMILIES
 from ctcd.modeling.settings import ModelParameters
+from ctcd.tasks import sentence_scoring
 from ctcd.tasks.sentence_scoring import score_sentences, word_numbers
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
@@ -74,6 +75,16 @@ def test_equal_sentences_have_equal_scores_whatever_stands_beside_them(make_lang
     assert found.log_likelihoods[0] == pytest.approx(found.log_likelihoods[2], rel=1e-6)
     again = score_sentences(make_language_model("bert"), tokenizer, [TEXTS[0]], CPU)
     assert found.log_likelihoods[0] == pytest.approx(again.log_likelihoods[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ["bert", "gpt2"])
+def test_how_many_copies_are_made_at_a_time_changes_nothing(
+    make_language_model, tokenizer, architecture, monkeypatch
+) -> None:
+    expected = score_sentences(make_language_model(architecture), tokenizer, TEXTS, CPU)
+    monkeypatch.setattr(sentence_scoring, "COPIED_TOKENS", 1)
+    found = score_sentences(make_language_model(architecture), tokenizer, TEXTS, CPU)
+    assert found.log_likelihoods == pytest.approx(expected.log_likelihoods)
 
 
 def test_what_a_model_cannot_read_to_its_end_has_no_score(make_language_model, tokenizer) -> None:

@@ -3,6 +3,7 @@ from pydantic import ValidationError
 
 from ctcd.errors import InputError
 from ctcd.finetuning.settings import SearchParameters, TaskTraining
+from ctcd.reporting.measures import WHOLE
 from ctcd.tasks.metrics import METRICS
 from ctcd.tasks.probes import BUILDERS
 from ctcd.tasks.settings import ExtraTaskParameters
@@ -42,11 +43,23 @@ def test_further_splits_are_named_by_the_settings_with_their_files(make_settings
 
 @pytest.mark.parametrize(
     ("further", "sentence"),
-    [({"validation": "other/test"}, "needs a name of its own"), ({"web": "test"}, "should match pattern")],
+    [
+        ({"validation": "other/test"}, "needs a name of its own"),
+        ({"unchanged": "other/test"}, "needs a name of its own"),
+        ({"typos": "other/test"}, "needs a name of its own"),
+        ({"all": "other/test"}, "needs a name of its own"),
+        ({"web": "test"}, "should match pattern"),
+    ],
 )
-def test_a_further_split_that_cannot_be_found_is_refused(further, sentence):
+def test_a_further_split_that_cannot_be_found_or_told_apart_is_refused(further, sentence):
     with pytest.raises(ValidationError, match=sentence):
         ExtraTaskParameters(text_columns=["text"], metrics=["accuracy"], further_splits=further)
+
+
+def test_no_task_is_called_as_the_mean_over_tasks(make_settings):
+    extra = {"text_columns": ["text"], "metrics": ["accuracy"]}
+    with pytest.raises(ValidationError, match="'all' is the mean over tasks"):
+        make_settings(extra_tasks={WHOLE: extra})
 
 
 def test_a_task_beyond_the_suites_is_what_the_settings_say(make_settings):

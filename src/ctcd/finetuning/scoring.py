@@ -13,7 +13,7 @@ from ctcd.engine.randomness import seed_from
 from ctcd.engine.settings import ExecutionParameters
 from ctcd.errors import InputError
 from ctcd.finetuning.augmentation import augment_training
-from ctcd.finetuning.encoding import TextEncoding, TokenizedTask, tokenize_task
+from ctcd.finetuning.encoding import TextEncoding, tokenize_task
 from ctcd.finetuning.finetune import Predictions, TaskSettings
 from ctcd.finetuning.jobs import Failed, Finished, Job
 from ctcd.finetuning.kept_results import run_durably
@@ -117,22 +117,22 @@ def score_models(
         for name, each in data.items()
     }
     run = partial(run_durably, results=stores.results, workers=execution.workers, reuse=execution.resume != "never")
-    searches, jobs = {}, []
-    for model in models:
-        configuration = model.configuration()
-        encoding = TextEncoding.of(configuration, model.tokenizer(), settings.maximum_length)
-        usual = [
-            _job(model, tokenize_task(each, encoding, stores.tokens), settings, configuration.hidden_size, execution)
-            for each in data.values()
+    usual = {model: _usual_jobs(model, data, settings, execution, stores) for model in models}
+    augmented = {
+        model: [
+            augment_training(job.tokenized, model, settings.augmentation, execution, stores.tokens) for job in of_model
         ]
-        chosen, searches[model] = search_settings(usual, settings.search, run)  # copies would be on both sides
-        augment = partial(
-            augment_training, model=model, settings=settings.augmentation, execution=execution, store=stores.tokens
-        )
-        usual = [replace(job, tokenized=augment(job.tokenized)) for job in usual]
+        for model, of_model in usual.items()
+    }
+    searches, jobs = {}, []
+    for model, of_model in usual.items():
+        # Without copies, which would be on both sides.
+        chosen, searches[model] = search_settings(of_model, settings.search, run)
         jobs += [
-            _with_seed(replace(job, training=chosen[job.tokenized.task.name]), seed, data[job.tokenized.task.name])
-            for job in usual
+            _with_seed(
+                replace(job, tokenized=tokenized, training=chosen[tokenized.task.name]), seed, data[tokenized.task.name]
+            )
+            for job, tokenized in zip(of_model, augmented[model], strict=True)
             for seed in range(settings.seeds)
         ]
     jobs = [replace(job, keeps_model=job.seed == 0 and job.tokenized.task.name in settings.keep_models) for job in jobs]
@@ -251,16 +251,23 @@ def _collect(
     return results, failures, kept
 
 
-def _job(
+def _usual_jobs(
     model: ModelFolder,
-    tokenized: TokenizedTask,
+    data: Mapping[str, TaskData],
     settings: FinetuningParameters,
-    width: int,
     execution: ExecutionParameters,
-) -> Job:
-    training = TaskSettings.of(tokenized.task, settings, width, len(tokenized.splits["train"]))
-    predicted = tuple(name for name in tokenized.splits if name != "train")
-    return Job(model, tokenized, training, 0, execution, predicted)
+    stores: Stores,
+) -> list[Job]:
+    """One for each task, with the first seed and the settings that no search has changed."""
+    configuration = model.configuration()
+    encoding = TextEncoding.of(configuration, model.tokenizer(), settings.maximum_length)
+    jobs = []
+    for each in data.values():
+        tokenized = tokenize_task(each, encoding, stores.tokens)
+        training = TaskSettings.of(each.task, settings, configuration.hidden_size, len(tokenized.splits["train"]))
+        predicted = tuple(name for name in tokenized.splits if name != "train")
+        jobs.append(Job(model, tokenized, training, 0, execution, predicted))
+    return jobs
 
 
 def _with_seed(job: Job, seed: int, data: TaskData) -> Job:

@@ -6,10 +6,19 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from ctcd.lineage.settings import Listed, Names, PositiveInteger, PositiveNumber, Settings, Share, deep_merge, known_in
-from ctcd.tasks.settings import ExtraTaskParameters, PerturbationName
+from ctcd.tasks.settings import WHOLE, ExtraTaskParameters, PerturbationName
 from ctcd.tasks.tasks import SUITES
 
 Strength = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+def _own_name(task: str) -> str:
+    if task == WHOLE:
+        raise ValueError(f"'{WHOLE}' is the mean over tasks: give the task another name")
+    return task
+
+
+ExtraTaskName = Annotated[str, AfterValidator(_own_name)]
 SuiteName = Annotated[str, AfterValidator(known_in("suite", SUITES))]
 
 
@@ -55,7 +64,7 @@ class FinetuningParameters(Settings):
 
     suite: SuiteName
     tasks: dict[SuiteName, Names]
-    extra_tasks: dict[str, ExtraTaskParameters] = {}
+    extra_tasks: dict[ExtraTaskName, ExtraTaskParameters] = {}
     seeds: PositiveInteger
     epochs: PositiveInteger
     minimum_steps: Annotated[int, Field(ge=0)] = 0

@@ -230,14 +230,15 @@ def check_minimal_pairs(pipeline: Pipeline, settings: MinimalPairsParameters, ca
     """Check that the sets of minimal pairs that a run is going to score are there and can be read.
 
     Raises:
-        InputError: as `ctcd.tasks.minimal_pairs.PairFolder.read`.
+        InputError: as `ctcd.tasks.minimal_pairs.read_sets`.
     """
+    from ctcd.tasks.minimal_pairs import read_sets
+
     given = [name for name in settings.sets if name != HELDOUT_TEXT and not name.startswith(HUB)]
     if not given or not any("minimal_pair_results" in node.inputs for node in pipeline.nodes):
         return
     files: Any = catalog.load("minimal_pair_files")
-    for name in given:
-        files.read(name)
+    read_sets(settings.model_copy(update={"sets": given}), files, files)
 
 
 def check_inputs(

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 from ctcd.distillation.methods import ROLES
 from ctcd.reporting.formatting import task_label
 from ctcd.reporting.statistics import MEANS, difference_rows, model_rows, outcome
-from ctcd.reporting.tables import MAJORITY, UNTRAINED, model_names, split_model_name
+from ctcd.reporting.tables import MAJORITY, is_untrained, model_names, split_model_name
 
 # Okabe and Ito's colours, told apart with any colour vision, and four more that differ from them in lightness.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7B4F9D", "#8C564B", "#1B4D3E", "#B22222"]
@@ -210,8 +210,10 @@ def _thinned(records: pd.DataFrame) -> pd.DataFrame:
 def _colours(models: Iterable[str]) -> dict[str, str]:
     """Variant -> colour, in the order of appearance; random weights are grey."""
     variants = dict.fromkeys(split_model_name(model)[0] for model in models)
-    others = [variant for variant in variants if variant != UNTRAINED]
-    return {UNTRAINED: GREY, **{variant: COLOURS[turn % len(COLOURS)] for turn, variant in enumerate(others)}}
+    trained = [variant for variant in variants if not is_untrained(variant)]
+    return dict.fromkeys(variants, GREY) | {
+        variant: COLOURS[turn % len(COLOURS)] for turn, variant in enumerate(trained)
+    }
 
 
 def _labels(tasks: Iterable[str]) -> list[str]:

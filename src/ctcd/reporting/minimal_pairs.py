@@ -118,8 +118,7 @@ def _mean_over_paradigms(paradigms: pd.DataFrame) -> dict[str, Any]:
 def _published(name: str, table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """What others report of the paradigms that were scored; nothing is known of their tokens."""
     scored = rows.loc[rows["set"] == name, ["set", "phenomenon", "paradigm", "pairs"]].drop_duplicates("paradigm")
-    models = [column for column in table if column not in ("paradigm", "phenomenon")]
-    long = table[["paradigm", *models]].melt("paradigm", var_name="variant", value_name="accuracy")
+    long = table.melt("paradigm", var_name="variant", value_name="accuracy")
     joined = long.merge(scored, on="paradigm")
     named = joined.assign(
         variant=joined["variant"].map("{} (published)".format),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ctcd.reporting.tables import model_name
+
 Record = Mapping[str, Any]
 
 
@@ -14,25 +16,37 @@ def describe_runs(records: Sequence[Record]) -> dict[str, Any]:
 
     Returns:
         runs (their number), facts (name -> the different values that the trainings have), settings (name -> the value
-        that all have), differences (name -> label of the training -> value, where they differ).
+        that all have), differences (name -> label of the training -> value, where they differ). A model of one of
+        these trainings, which another one learns or starts from, has its name, the same for every seed.
     """
-    names = sorted({name for record in records for name in record["identity"]} - {"seed"})
+    identities = _with_model_names(records)
+    names = sorted({name for identity in identities for name in identity} - {"seed"})
     settings, differences = {}, {}
     for name in names:
-        having = [record for record in records if name in record["identity"]]
-        values = [record["identity"][name] for record in having]
-        if len({repr(value) for value in values}) == 1:
-            settings[name] = values[0]
+        having = [
+            (record, identity[name]) for record, identity in zip(records, identities, strict=True) if name in identity
+        ]
+        if len({repr(value) for _, value in having}) == 1:
+            settings[name] = having[0][1]
         else:
-            differences[name] = _by_training(having, name)
+            differences[name] = _by_training(having)
     return {"runs": len(records), "facts": _facts(records), "settings": settings, "differences": differences}
 
 
-def _by_training(records: Sequence[Record], name: str) -> dict[str, Any]:
+def _with_model_names(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The identity of each training, in which models of the others have their names."""
+    names: dict[str, str] = {}
+    for record in records:
+        for role in record["roles"]:
+            names.setdefault(f"{record['run']}/{role}", model_name(record["variant"], role))
+    return [{name: names.get(str(value), value) for name, value in record["identity"].items()} for record in records]
+
+
+def _by_training(values: Sequence[tuple[Record, Any]]) -> dict[str, Any]:
     """The values of a setting by the label of the training, and by seed only where its seeds differ."""
     by_label: dict[str, dict[int, Any]] = {}
-    for record in records:
-        by_label.setdefault(_label(record), {})[record["pretraining_seed"]] = record["identity"][name]
+    for record, value in values:
+        by_label.setdefault(_label(record), {})[record["pretraining_seed"]] = value
     result = {}
     for label, by_seed in by_label.items():
         if len({repr(value) for value in by_seed.values()}) == 1:
@@ -61,8 +75,8 @@ def _facts(records: Sequence[Record]) -> dict[str, list[str]]:
 
 
 def _label(record: Record) -> str:
-    role = f" {record['roles'][0]}" if len(record["roles"]) == 1 else ""
-    return f"{record['variant']}{role}"
+    roles = record["roles"]
+    return model_name(record["variant"], roles[0] if len(roles) == 1 else "")
 
 
 def _commit(made_by: Mapping[str, Any]) -> str:

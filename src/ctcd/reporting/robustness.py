@@ -9,7 +9,7 @@ from ctcd.reporting.formatting import MISSING, score, task_label
 from ctcd.reporting.measures import MEASURES, WHOLE
 from ctcd.reporting.statistics import summary
 from ctcd.reporting.tables import model_names
-from ctcd.tasks.robustness import UNCHANGED
+from ctcd.tasks.settings import UNCHANGED
 
 KEYS = ["model", "pretraining_seed"]
 COLUMNS = [*KEYS, "measure", "part", "value"]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 from scipy.special import stdtr, stdtrit
 
-from ctcd.reporting.tables import MAJORITY, NO_SEED, UNTRAINED, model_name, model_names, split_model_name
+from ctcd.reporting.tables import MAJORITY, NO_SEED, is_untrained, model_names, split_model_name
 
 MEAN_OVER_TASKS = "mean over tasks"
 WNLI = "wnli"
@@ -70,9 +70,10 @@ def compare(scores: pd.DataFrame, pairs: Iterable[Pair], confidence: float, unit
 
 
 def gains_over_random_weights(models: Sequence[str]) -> list[Pair]:
-    """Each pre-trained model with the same one fine-tuned from random weights, where there is one."""
-    pairs = [(model, model_name(UNTRAINED, split_model_name(model)[1])) for model in models]
-    return [pair for pair in pairs if pair[1] in models and pair[0] not in (pair[1], MAJORITY)]
+    """Each pre-trained model with the one of its role fine-tuned from random weights, where there is one."""
+    untrained = {split_model_name(model)[1]: model for model in reversed(models) if is_untrained(model)}
+    trained = [(model, split_model_name(model)[1]) for model in models if model != MAJORITY and not is_untrained(model)]
+    return [(model, untrained[role]) for model, role in trained if role in untrained]
 
 
 def seed_tables(scores: pd.DataFrame, unit: Unit) -> dict[str, pd.DataFrame]:
@@ -148,12 +149,7 @@ def outcome(low: float, high: float) -> str:
 
 
 def _is_gain(comparison: pd.DataFrame) -> pd.Series:
-    return (
-        comparison["reference"]
-        .fillna("")
-        .map(lambda reference: split_model_name(str(reference))[0] == UNTRAINED)
-        .astype(bool)
-    )
+    return comparison["reference"].fillna("").map(lambda reference: is_untrained(str(reference))).astype(bool)
 
 
 def _means(tasks: Sequence[str]) -> dict[str, list[str]]:

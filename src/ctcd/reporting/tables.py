@@ -39,6 +39,11 @@ def split_model_name(model: str) -> tuple[str, str]:
     return (variant, role) if variant and role in ROLES else (model, "")
 
 
+def is_untrained(model: str) -> bool:
+    """Whether a model is one with random weights by its variant's name: `untrained`, `untrained_domains`, ..."""
+    return UNTRAINED in split_model_name(model)[0].split("_")
+
+
 def model_names(table: pd.DataFrame) -> pd.Series:
     """Name the model of each row by the columns `variant` and `role`, which a CSV file reads as NaN where empty."""
     return table["variant"].str.cat(table["role"].fillna("").astype(str), sep=" ").str.strip()

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ctcd.corpus.documents import Document
 from ctcd.engine.randomness import seed_from
+from ctcd.errors import InputError
 from ctcd.tasks.minimal_pairs import COLUMNS
 from ctcd.tasks.probe_sentences import collect_sentences, plain_places, words_by_frequency
 from ctcd.tasks.settings import HELDOUT_TEXT, MinimalPairsParameters
@@ -39,6 +40,9 @@ def make_pairs(documents: Iterable[Document], settings: MinimalPairsParameters) 
 
     Returns:
         A table of pairs; the same documents in the same order and the same settings give the same one.
+
+    Raises:
+        InputError: if the text gives no pair, and some are wanted.
     """
     collected = collect_sentences(documents, SENTENCES_PER_PAIR * settings.examples * 2)
     spoilers: Mapping[str, Spoil] = {
@@ -56,6 +60,11 @@ def make_pairs(documents: Iterable[Document], settings: MinimalPairsParameters) 
             logger.warning("The held-out text gives only %d minimal pairs of '%s'.", len(rows), paradigm)
         tables.append(pd.DataFrame(rows, columns=["sentence_good", "sentence_bad"]).assign(paradigm=paradigm))
     table = pd.concat(tables, ignore_index=True)
+    if table.empty and HELDOUT_TEXT in settings.sets:
+        raise InputError(
+            f"The held-out text has no sentence that makes a minimal pair: take '{HELDOUT_TEXT}' out of "
+            "minimal_pairs.sets, or add text."
+        )
     pair = table.groupby("paradigm").cumcount()
     return table.assign(set=HELDOUT_TEXT, phenomenon=table["paradigm"], pair=pair)[COLUMNS]
 

@@ -14,7 +14,7 @@ import pandas as pd
 from ctcd.engine.randomness import seed_from
 from ctcd.errors import InputError, first_line
 from ctcd.lineage.settings import HUB
-from ctcd.tasks.settings import HELDOUT_TEXT, MinimalPairsParameters
+from ctcd.tasks.settings import HELDOUT_TEXT, WHOLE, MinimalPairsParameters
 
 SENTENCES = ["sentence_good", "sentence_bad"]
 COLUMNS = ["set", "phenomenon", "paradigm", "pair", *SENTENCES]
@@ -38,11 +38,15 @@ class PairFolder:
             name: a file's stem in this folder, a file's path, or `hub:owner/name`.
 
         Raises:
-            InputError: if there is no such set, or its table is no table of pairs.
+            InputError: if there is no such set, or its table is no table of pairs, or that of what others published
+                cannot be used.
         """
         if name.startswith(HUB):
             return _checked(_read_hub(name.removeprefix(HUB)), name.removeprefix(HUB), f"'{name}'")
         file = self._find(name)
+        if file.stem == WHOLE:
+            raise InputError(f"'{file}' is called as the mean over all sets: rename it.")
+        self.published_accuracy(file.stem)  # the report reads it, when all is trained
         return _checked(_read_file(file), file.stem, f"'{file}'")
 
     def has(self, name: str) -> bool:
@@ -53,10 +57,22 @@ class PairFolder:
         """What others report of a set, where `<set>_published_accuracy.csv` is there.
 
         Returns:
-            paradigm, phenomenon, and for each model a column of accuracies from 0 to 1.
+            paradigm, and for each model a column of accuracies from 0 to 1.
+
+        Raises:
+            InputError: if the file is no such table.
         """
         file = self.folder / f"{name}_published_accuracy.csv"
-        return pd.read_csv(file) if file.is_file() else None
+        if not file.is_file():
+            return None
+        table = _read_file(file)
+        if "paradigm" not in table:
+            raise InputError(f"'{file}' has no column paradigm: add it.")
+        written = table.drop(columns=["paradigm", "phenomenon"], errors="ignore")
+        accuracies = written.apply(pd.to_numeric, errors="coerce")
+        if ((written != "") & ~((accuracies >= 0) & (accuracies <= 1))).to_numpy().any():
+            raise InputError(f"'{file}' has an accuracy that is no number from 0 to 1: correct it.")
+        return accuracies.assign(paradigm=table["paradigm"])
 
     def _find(self, name: str) -> Path:
         path = Path(name).expanduser()

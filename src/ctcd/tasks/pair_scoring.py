@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 import transformers
 from numpy.typing import NDArray
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.engine.hardware import choose_hardware
 from ctcd.engine.settings import ExecutionParameters
@@ -34,7 +34,7 @@ ACCURACY_COLUMNS = [*PARADIGM, "pairs", "accuracy", "equal_length_pairs", "equal
 
 
 class NoLanguageModelError(InputError):
-    """A model that predicts no words: it was saved without its output layer, or is of another kind."""
+    """A model whose sentences cannot be scored, by its kind, by what was saved of it, or by its tokenizer."""
 
 
 def score_pairs(
@@ -56,16 +56,20 @@ def score_pairs(
         pairs).
 
     Raises:
-        NoLanguageModelError: if the folder has no language model of a family in `FAMILIES`.
+        NoLanguageModelError: if the folder has no language model of a family in `FAMILIES`, or its tokenizer does not
+            say what is to be masked.
     """
-    scores = {}
-    for name, pairs in sets.items():
-        key = _key(model, pairs)
-        kept = results.load(key) if execution.resume != "never" else None
-        if kept is None:
-            kept = _scored(model, pairs, execution)
-            results.save(key, kept)
-        scores[name] = kept
+    tokenizer = model.tokenizer()
+    read_by = model.fingerprint(), tokenizer_fingerprint(tokenizer)
+    keys = {name: _key(*read_by, pairs) for name, pairs in sets.items()}
+    kept = {name: results.load(key) if execution.resume != "never" else None for name, key in keys.items()}
+    scores = {name: arrays for name, arrays in kept.items() if arrays is not None}
+    if scores.keys() != sets.keys():
+        language_model = load_language_model(model)
+        _check_tokenizer(tokenizer, model)
+        for name in [name for name in sets if name not in scores]:
+            scores[name] = _scored(language_model, tokenizer, sets[name], execution)
+            results.save(keys[name], scores[name])
     return joined((_accuracy(sets[name], scores[name]) for name in sets), ACCURACY_COLUMNS)
 
 
@@ -119,9 +123,24 @@ def load_language_model(model: ModelFolder) -> PreTrainedModel:
     return language_model
 
 
-def _scored(model: ModelFolder, pairs: pd.DataFrame, execution: ExecutionParameters) -> Arrays:
+def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, model: ModelFolder) -> None:
+    is_masked = FAMILIES[model.configuration().model_type].objective == "mlm"
+    problem = ""
+    if not tokenizer.is_fast:
+        problem = "does not say which token is of which word: save it as a fast one (tokenizer.json)"
+    elif is_masked and tokenizer.mask_token_id is None:
+        problem = "has no mask token: name it in tokenizer_config.json"
+    if problem:
+        raise NoLanguageModelError(f"Minimal pairs cannot be scored, as the tokenizer in '{model.folder}' {problem}.")
+
+
+def _scored(
+    language_model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: pd.DataFrame,
+    execution: ExecutionParameters,
+) -> Arrays:
     """(pairs, 2) log-likelihoods and token counts."""
-    language_model, tokenizer = load_language_model(model), model.tokenizer()
     hardware = choose_hardware(execution, language_model.config.hidden_size)
     hardware = replace(hardware, dtype=torch.float32, compiles=False)
     sentences = pairs[SENTENCES].to_numpy().ravel().tolist()
@@ -140,8 +159,7 @@ def _accuracy(pairs: pd.DataFrame, scores: Arrays) -> pd.DataFrame:
     return accuracy_by_paradigm(pairs, scores["log_likelihoods"], scores["tokens"])
 
 
-def _key(model: ModelFolder, pairs: pd.DataFrame) -> str:
+def _key(weights: str, tokenizer: str, pairs: pd.DataFrame) -> str:
     """Identity of all that decides a model's scores of a set; the device is no part of it."""
     code = (PAIR_SCORING_VERSION, torch.__version__, transformers.__version__)
-    tokenizer = tokenizer_fingerprint(model.tokenizer())
-    return digest("minimal pairs", model.fingerprint(), tokenizer, table_fingerprint(pairs[SENTENCES]), code)
+    return digest("minimal pairs", weights, tokenizer, table_fingerprint(pairs[SENTENCES]), code)

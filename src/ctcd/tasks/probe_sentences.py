@@ -16,7 +16,7 @@ PLAIN_SHARE = 0.8  # of a sentence's words
 FEW_DOCUMENTS = 20
 SECTION_SENTENCES = 40
 
-_LOWER_WORD = re.compile(r"[^\W\d_A-Z]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
 _PLAIN_WORD = re.compile(r"[(\"'“‘«]*[^\W\d_]+(['’-][^\W\d_]+)*[)\"'”’».,;:!?]*")
 _WORD = re.compile(r"\w+")
 
@@ -81,14 +81,19 @@ def words_by_frequency(documents: Iterable[SentenceDocument]) -> list[str]:
         for document in documents
         for sentence in document.sentences
         for word in sentence.split()
-        if _LOWER_WORD.fullmatch(word)
+        if _is_plain(word)
     )
     return sorted(counts, key=lambda word: (-counts[word], word))
 
 
 def plain_places(words: Sequence[str]) -> list[int]:
     """Where plain lower-case words stand: they can change places and leave no hint in capitals or punctuation."""
-    return [place for place, word in enumerate(words) if _LOWER_WORD.fullmatch(word)]
+    return [place for place, word in enumerate(words) if _is_plain(word)]
+
+
+def _is_plain(word: str) -> bool:
+    """Whether a word is letters without capitals; those of scripts without case are."""
+    return word == word.lower() and _LETTERS.fullmatch(word) is not None
 
 
 def looks_like_a_sentence(text: str) -> bool:

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ctcd.tasks import calibration
 from ctcd.tasks.metrics import score
+from ctcd.tasks.settings import UNCHANGED
 from ctcd.tasks.tasks import Task
 
-# The test set that is the validation split itself.
-UNCHANGED = "unchanged"
 MODEL = ["run", "pretraining_seed", "role"]
 COLUMNS = ["task", "test_set", "split", "seed", "measure", "value", "examples"]
 
@@ -41,13 +41,21 @@ def measure_robustness(predictions: pd.DataFrame, further: pd.DataFrame, tasks: 
 
 def _measures(task: Task, examples: pd.DataFrame) -> Iterator[tuple[str, float]]:
     labels, predicted = examples["label"].to_numpy(float), examples["prediction"].to_numpy(float)
-    if task.regression:
-        yield "score", float(np.mean(list(score(task, labels, predicted).values())))
-        return
-    labels, predicted = labels.astype(int), predicted.astype(int)
-    correct, confidences = labels == predicted, examples["confidence"].to_numpy(float)
+    if not task.regression:
+        labels, predicted = _numbered(labels, predicted)
     yield "score", float(np.mean(list(score(task, labels, predicted).values())))
+    if task.regression:
+        return
+    correct, confidences = labels == predicted, examples["confidence"].to_numpy(float)
     yield "calibration_error", calibration.expected_calibration_error(correct, confidences)
     yield "brier_score", float(examples["brier_score"].mean())
     yield "selective_accuracy", calibration.selective_accuracy(correct, confidences)
     yield "risk_coverage_area", calibration.risk_coverage_area(correct, confidences)
+
+
+def _numbered(labels: NDArray[np.float64], predicted: NDArray[np.float64]) -> tuple[NDArray[np.generic], ...]:
+    """Classes as 0, 1, ...: those of the files may have gaps, and F1 is that of class 1."""
+    classes = np.unique([labels, predicted])
+    if set(classes) <= {0, 1}:
+        return labels.astype(int), predicted.astype(int)
+    return np.searchsorted(classes, labels), np.searchsorted(classes, predicted)

@@ -19,7 +19,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ctcd.engine.hardware import Hardware, usable_cores
 from ctcd.engine.side_by_side import SideBySide
-from ctcd.errors import InputError
 from ctcd.modeling.architecture import readable_length
 from ctcd.modeling.families import FAMILIES
 from ctcd.modeling.logits import PredictedLogits
@@ -27,8 +26,8 @@ from ctcd.modeling.logits import PredictedLogits
 # At once: what stays in a core's cache, or what fills a GPU.
 TOKENS = {"cpu": 2048, "cuda": 1 << 16}
 LOGITS = {"cpu": 1 << 21, "cuda": 1 << 28}
-# Masked copies are made of so many sentences at a time: gigabytes of text take no more memory than that.
-SENTENCES = 1 << 14
+# So many tokens of masked copies are made at a time: their number grows with the square of a sentence's length.
+COPIED_TOKENS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -95,12 +94,9 @@ def score_sentences(
 
     Args:
         model: a language model of a family in `FAMILIES`, which is moved to the hardware.
-        tokenizer: the model's.
+        tokenizer: the model's: a fast one, and with a mask token if the model is a masked one.
         sentences: each is read alone, with the special tokens that the tokenizer adds.
         hardware: where and in which precision; float32 tells close sentences apart.
-
-    Raises:
-        InputError: if the tokenizer does not say which token is of which word.
     """
     texts = list(dict.fromkeys(sentences))
     numbers = {text: number for number, text in enumerate(texts)}
@@ -162,10 +158,6 @@ class _Answers:
 def _tokenized(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], starts_with_special_token: bool
 ) -> Iterator[TokenizedSentence]:
-    if not tokenizer.is_fast:
-        raise InputError(
-            "This model's tokenizer does not say which token is of which word: save it as a fast one (tokenizer.json)."
-        )
     first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.cls_token_id
     for number, (text, encoding) in enumerate(zip(texts, tokenizer(list(texts)).encodings or (), strict=True)):
         ids, words = np.array(encoding.ids, np.int64), word_numbers(encoding, text)
@@ -202,8 +194,9 @@ def _by_length(
 ) -> Iterator[_Queries]:
     for _, group in groupby(sorted(sentences, key=_length), key=_length):
         members = list(group)
-        for start in range(0, len(members), SENTENCES):
-            queries = make(members[start : start + SENTENCES])
+        at_once = max(1, COPIED_TOKENS // len(members[0].ids) ** 2)
+        for start in range(0, len(members), at_once):
+            queries = make(members[start : start + at_once])
             if len(queries.input):
                 yield queries
 

@@ -1,6 +1,6 @@
 """Settings of tasks that do not come with the project."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,8 @@ HELDOUT_TEXT = "heldout_text"
 LABEL = "label"
 
 PerturbationName = Literal["typos", "dropped_words", "casing"]
+# What measurements call the validation split itself, and the mean over all parts (`ctcd.reporting.measures.WHOLE`).
+UNCHANGED, WHOLE = "unchanged", "all"
 FilePlace = Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")]  # <task>/<split>
 
 
@@ -31,7 +33,8 @@ class ExtraTaskParameters(Settings):
 
     @model_validator(mode="after")
     def _splits_differ(self) -> "ExtraTaskParameters":
-        if taken := {"train", *self.validation_splits} & self.further_splits.keys():
+        others = {"train", *self.validation_splits, UNCHANGED, WHOLE, *get_args(PerturbationName)}
+        if taken := others & self.further_splits.keys():
             raise ValueError(f"the further split '{min(taken)}' needs a name of its own: rename it")
         return self
 

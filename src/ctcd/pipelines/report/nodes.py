@@ -1,6 +1,6 @@
 """Nodes of the report pipeline."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -62,9 +62,8 @@ def score_majority(
     """What the most frequent class scores on every task of the study: the floor of the report."""
     from ctcd.pipelines.finetuning.nodes import score_majority
 
-    chosen = _tasks_by_corpus(study, variants)
-    tables = [score_majority(probes[corpus], glue, extra, finetuning.changed(each)) for corpus, each in chosen]
-    return pd.concat(tables, ignore_index=True).drop_duplicates(["task", "split", "metric"])
+    table = _of_every_task(score_majority, study, probes, (glue, extra), finetuning, variants)
+    return table.drop_duplicates(["task", "split", "metric"])
 
 
 def check_tasks(
@@ -78,15 +77,25 @@ def check_tasks(
     """What is wrong with the examples of the study's tasks, counted."""
     from ctcd.pipelines.finetuning.nodes import check_tasks
 
-    chosen = _tasks_by_corpus(study, variants)
-    tables = [check_tasks(probes[corpus], glue, extra, finetuning.changed(each)) for corpus, each in chosen]
-    return pd.concat(tables, ignore_index=True).drop_duplicates()
+    return _of_every_task(check_tasks, study, probes, (glue, extra), finetuning, variants).drop_duplicates()
 
 
-def _tasks_by_corpus(study: Study, variants: Mapping[str, Any]) -> list[tuple[str | None, dict[str, Any]]]:
-    """The corpora and settings of fine-tuning that the study's variants have, each combination once."""
-    settings = {name: VariantParameters.model_validate(variants[name]).finetuning for name in study.variants}
-    return _unique([(variant.corpus, settings[name]) for name, variant in study.variants.items()])
+def _of_every_task(
+    function: Callable[..., pd.DataFrame],
+    study: Study,
+    probes: Mapping[str | None, Suite],
+    others: tuple[Suite, Suite],
+    finetuning: FinetuningParameters,
+    variants: Mapping[str, Any],
+) -> pd.DataFrame:
+    """What a function says of the tasks of every corpus and setting of fine-tuning that the study's variants have."""
+    chosen: list[tuple[str | None, FinetuningParameters]] = []
+    for name, variant in study.variants.items():
+        differences = VariantParameters.model_validate(variants[name]).finetuning
+        if (each := (variant.corpus, finetuning.changed(differences))) not in chosen:
+            chosen.append(each)
+    tables = [function(probes[corpus], *others, settings) for corpus, settings in chosen]
+    return pd.concat(tables, ignore_index=True)
 
 
 def compare_scores(study: Study, scores: pd.DataFrame, reporting: ReportingParameters) -> pd.DataFrame:
@@ -215,11 +224,6 @@ def write_report(
     )
     robustness = tabulate_robustness(measurements, reporting.confidence)
     return page, study_text(claims, comparison, losses, robustness, pairs)
-
-
-def _unique(values: Sequence[Any]) -> list[Any]:
-    """Each value once; they need not be hashable."""
-    return [value for place, value in enumerate(values) if value not in values[:place]]
 
 
 def _pairs(study: Study) -> list[tuple[str, str]]:
