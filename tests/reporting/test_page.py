@@ -355,7 +355,7 @@ def test_partial_tasks_and_both_means_are_in_the_table_of_tasks(make_scores: Mak
 
 
 def test_minimal_pairs_have_a_table_for_each_set(study_scores, study_history, study_pairs) -> None:
-    published = pd.DataFrame({"paradigm": ["be", "do"], "phenomenon": "v", "lstm": [0.8, 0.9]})
+    published = pd.DataFrame({"paradigm": ["be", "do"], "lstm": [0.8, 0.9]})
     collected = collect_minimal_pairs(study_pairs, {"zorro": published})
     text = words(render(study_scores, study_history, minimal_pairs=summarise_minimal_pairs(collected)))
     assert "zorro, 600 pairs standalone teacher ctcd student lstm (published)" in text

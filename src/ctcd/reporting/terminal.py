@@ -135,6 +135,8 @@ def _losses(losses: pd.DataFrame) -> str:
 
 
 def _by_source(losses: pd.DataFrame) -> str:
+    if losses.empty:
+        return ""
     by_source = losses_by_source(losses)
     if by_source.empty:
         return ""

@@ -59,6 +59,8 @@ def score_pairs(
         NoLanguageModelError: if the folder has no language model of a family in `FAMILIES`, or its tokenizer does not
             say what is to be masked.
     """
+    if not sets:
+        return pd.DataFrame(columns=ACCURACY_COLUMNS)
     tokenizer = model.tokenizer()
     read_by = model.fingerprint(), tokenizer_fingerprint(tokenizer)
     keys = {name: _key(*read_by, pairs) for name, pairs in sets.items()}
