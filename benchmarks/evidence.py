@@ -56,7 +56,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--env", default=BASE, help="the environment that the studies ran in")
     parser.add_argument("--data", type=Path, help="its data folder, if it is another one")
     parser.add_argument("--evidence", type=Path, default=EVIDENCE, help="where tables and pages lie")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def data_folder(environment: str) -> Path:

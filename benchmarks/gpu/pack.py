@@ -8,7 +8,8 @@ from project import newest, open_catalog, project_folder, record
 
 from ctcd.errors import InputError
 
-PREPARED = ("tokenizer", "shards", "probes", "minimal_pairs", "corpus_report")  # by the pipeline `corpus`
+# By the pipeline `corpus`.
+PREPARED = ("document_split", "tokenizer", "shards", "probes", "heldout_pairs", "corpus_report")
 PROJECT, DATA_ROOT = "project", "data_root"
 
 

@@ -40,7 +40,7 @@ def test_the_newest_whole_report_is_kept(run, tmp_path: Path) -> None:
         write_version(reports, "measurements.csv", version, f"{HEADER}ctcd student,{seed},heldout_loss,all,4.0\n")
         if seed < 3:  # the last run ended before it was whole
             write_version(reports, "provenance.json", version, provenance)
-    finished = run("collect", "ctcd", "--env", "test")
+    finished = run("collect", "--env", "test", "ctcd")
     assert finished.returncode == 0, finished.stderr
     (kept,) = load_all(tmp_path / "evidence")
     assert kept.measurements["pretraining_seed"].tolist() == [2]

@@ -39,7 +39,7 @@ def no_text_column(folder: Path) -> str:
     [
         (no_folder, ["nowhere"]),
         (empty_folder, ["text"]),
-        (short_text, ["too short"]),
+        (short_text, ["held-out text", "add text"]),
         (not_utf8, ["latin.txt", "UTF-8"]),
         (no_text_column, ["rows.parquet", "text", "content"]),
     ],
@@ -57,7 +57,9 @@ def test_a_corpus_shorter_than_one_sequence_is_one_sentence(
 ) -> None:
     tokenizer.save_pretrained(tmp_path / "tokenizer")
     parameters = f"--params=documents={short_text(tmp_path)},tokenizer={tmp_path / 'tokenizer'}"
-    result = run_kedro(empty_project)("run", "--nodes=make_tokenizer,tokenize_documents", "--env=test", parameters)
+    result = run_kedro(empty_project)(
+        "run", "--nodes=split_documents,make_tokenizer,tokenize_documents", "--env=test", parameters
+    )
     assert "too short" in error_of(result)
 
 

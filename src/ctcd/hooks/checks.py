@@ -205,7 +205,7 @@ def check_initial_models(
                     "or name a folder"
                 )
     for corpus, models in given.items():
-        if of_corpus(corpus, "tokenizer") in pipeline.all_outputs():
+        if models and of_corpus(corpus, "tokenizer") in pipeline.all_outputs():
             _check_vocabulary(corpus, sorted(models), catalog)
 
 
