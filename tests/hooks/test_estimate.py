@@ -93,8 +93,8 @@ def prepared(sequences: int, **more: Any) -> DataCatalog:
 def test_a_short_run_gets_one_line(say: Say, caplog: pytest.LogCaptureFixture) -> None:
     say(parameters_of("base"))
     assert len(caplog.messages) == 1
-    # 300 steps of 32 x 64 tokens with four seeds, in each of the two trainings of standalone and in the one of ctcd.
-    expected = "pre-training ahead: 7.4 million tokens in standalone, ctcd, 4 seeds, about "
+    # 240 steps of 32 x 64 tokens with four seeds, in each of the two trainings of standalone and in the one of ctcd.
+    expected = "pre-training ahead: 5.9 million tokens in standalone, ctcd, 4 seeds, about "
     assert caplog.messages[0].startswith(expected)
     assert caplog.messages[0].endswith(" seconds on a processor")
 
@@ -207,7 +207,7 @@ def test_trainings_that_are_finished_are_left_out(say: Say, caplog: pytest.LogCa
     catalog = prepared(1000, run_store=MemoryDataset(store, copy_mode="assign"))
     finish(parameters, store, "standalone")
     say(parameters, pipeline="pretraining", catalog=catalog)
-    assert "4.9 million tokens in ctcd, 4 seeds, " in caplog.messages[0]  # 300 steps of 32 x 128, four times
+    assert "3.9 million tokens in ctcd, 4 seeds, " in caplog.messages[0]  # 240 steps of 32 x 128, four times
     finish(parameters, store, "ctcd")
     caplog.clear()
     say(parameters, pipeline="pretraining", catalog=catalog)

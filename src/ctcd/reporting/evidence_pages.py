@@ -23,11 +23,12 @@ class Quote(TypedDict):
     source: str
 
 
-def index_page(evidence: Sequence[Evidence]) -> str:
+def index_page(evidence: Sequence[Evidence], others: Mapping[str, str]) -> str:
     """The index: what every study came out with, its primary claim first.
 
     Args:
         evidence: of all studies and scales.
+        others: further pages of the folder, title by file name.
     """
     lines = [
         "# What came out?",
@@ -40,6 +41,8 @@ def index_page(evidence: Sequence[Evidence]) -> str:
     rows = [_index_row(each) for each in evidence]
     lines += _table(["study", "scale", "primary claim", "difference", "interval", "seeds", "verdict", "others"], rows)
     lines += ["", "`others` counts the study's other claims that are decided.", ""]
+    if others:
+        lines += ["Written by hand:", "", *(f"- [{title}]({name})" for name, title in others.items()), ""]
     return "\n".join(lines)
 
 
@@ -66,7 +69,9 @@ def write_pages(folder: Path, evidence: Sequence[Evidence], quotes: Mapping[str,
     from ctcd.reporting.evidence_figure import draw_claims
 
     written = [folder / "README.md"]
-    written[0].write_text(index_page(evidence), encoding="utf-8")
+    pages = {"README", *(each.study for each in evidence)}
+    others = {path.name: _title(path) for path in sorted(folder.glob("*.md")) if path.stem not in pages}
+    written[0].write_text(index_page(evidence, others), encoding="utf-8")
     by_study = sorted(evidence, key=lambda each: each.study)
     for study, group in groupby(by_study, key=lambda each: each.study):
         found = sorted(group, key=lambda each: each.scale)
@@ -80,6 +85,10 @@ def write_pages(folder: Path, evidence: Sequence[Evidence], quotes: Mapping[str,
         page.write_text(study_page(found, quotes.get(study, ()), remarks), encoding="utf-8")
         written.append(page)
     return written
+
+
+def _title(page: Path) -> str:
+    return page.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
 
 
 def _index_row(evidence: Evidence) -> list[str]:
