@@ -80,6 +80,7 @@ def test_index_and_page_say_what_the_primary_claim_came_out_with(make, tmp_path:
         each.save(tmp_path)
     remark = tmp_path / "base" / "own" / "remarks.md"
     remark.write_text("The plateau ends early.\n", encoding="utf-8")
+    (tmp_path / "by_hand.md").write_text("# How it was chosen\n", encoding="utf-8")
     quotes = {"own": [{"text": "It is 1.66 points", "source": "a paper"}]}
     written = write_pages(tmp_path, evidence, quotes)
     assert [path.name for path in written] == ["README.md", "own.md", "second.md"]
@@ -87,6 +88,7 @@ def test_index_and_page_say_what_the_primary_claim_came_out_with(make, tmp_path:
     row = next(line for line in index.splitlines() if line.startswith("| [own](own.md) | base |"))
     assert "ctcd student − standalone student, held-out loss" in row
     assert "| +0.200 nats | +0.076 to +0.324 | 3 | **better** | 0 of 0 |" in row
+    assert "- [How it was chosen](by_hand.md)" in index
     for part in (
         "# own: Is it?",
         "scale of `base`",
