@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
+from ctcd.reporting.claims import DECIDED
 from ctcd.reporting.evidence import Evidence
 from ctcd.reporting.formatting import counted, interval, number, percent, signed
 from ctcd.reporting.measurements import seed_by_seed
@@ -97,7 +98,7 @@ def _index_row(evidence: Evidence) -> list[str]:
     if not claims:
         return [link, evidence.scale, *["–"] * 6]
     first, others = claims[0], claims[1:]
-    decided = sum(claim["verdict"] in ("better", "worse") for claim in others)
+    decided = sum(claim["verdict"] in DECIDED for claim in others)
     return [link, evidence.scale, *_claim_cells(first), f"{decided} of {len(others)}"]
 
 
@@ -105,13 +106,13 @@ def _claim_cells(claim: Mapping[Hashable, Any]) -> list[str]:
     """Claim, difference, interval, seeds, verdict."""
     on, part = str(claim["on"]), str(claim["part"])
     measure = MEASURES[on]
-    difference, low, high = (float(str(claim[name])) for name in ("difference", "low", "high"))
+    difference, low, high = (float(claim[name]) for name in ("difference", "low", "high"))
     return [
         f"{claim['model']} − {claim['reference']}, {on_part(measure.heading.lower(), on, part)}",
         f"{signed(difference, measure.decimals)} {measure.unit}",
         interval(low, high, measure.decimals),
         str(claim["seeds"]),
-        f"**{claim['verdict']}**" if claim["verdict"] in ("better", "worse") else str(claim["verdict"]),
+        f"**{claim['verdict']}**" if claim["verdict"] in DECIDED else str(claim["verdict"]),
     ]
 
 
